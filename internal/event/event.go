@@ -37,12 +37,38 @@ type Event struct {
 	Questions   []Question   `json:"questions"`
 	WaitingRoom WaitingRoom  `json:"waiting_room"`
 	Schedule    []Appearance `json:"schedule"`
+	Tax         Tax          `json:"tax"`       // the zero Tax: none
+	Organiser   Organiser    `json:"organiser"` // the zero Organiser: the file names none
+
+	index *index // see Prepare
 }
 
 // Venue is where the race starts.
 type Venue struct {
 	Name string `json:"name"`
 	City string `json:"city"`
+}
+
+// Tax is a tax that the prices already contain. Indonesian races fall under PPN (effective 11% since 2025), under a
+// regional tax or under none, so the event file says which.
+type Tax struct {
+	Name        string `json:"name"`         // as printed on the invoice, such as PPN; empty: no tax
+	BasisPoints int    `json:"basis_points"` // hundredths of a percent: 1100 is 11%
+}
+
+// Part returns how much of an amount that people pay is tax, rounded to the nearest rupiah.
+func (t Tax) Part(paid money.Rupiah) money.Rupiah {
+	rate := money.Rupiah(t.BasisPoints)
+	whole := 10_000 + rate
+	return (paid*rate + whole/2) / whole
+}
+
+// Organiser is who sells the places, as printed on invoices.
+type Organiser struct {
+	Name    string `json:"name"`
+	Email   string `json:"email"`
+	Address string `json:"address"`
+	NPWP    string `json:"npwp"` // tax number, 15 or 16 digits
 }
 
 // UniqueBy names a property of which two live participants of one event may not share a value.
@@ -141,6 +167,13 @@ type Appearance struct {
 
 // Category returns the category with that id.
 func (e *Event) Category(categoryID string) (*Category, bool) {
+	if e.index != nil {
+		i, ok := e.index.categories[categoryID]
+		if !ok {
+			return nil, false
+		}
+		return &e.Categories[i], true
+	}
 	for i := range e.Categories {
 		if e.Categories[i].ID == categoryID {
 			return &e.Categories[i], true
