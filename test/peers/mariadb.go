@@ -4,10 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -29,7 +29,7 @@ const (
 // MariaDBServer is a MariaDB that commits durably: its redo log is flushed at every commit.
 type MariaDBServer struct {
 	app, admin *mysql.Config
-	dir        string
+	dir        *dataDir
 	socket     string
 	process    *process // nil when the server belongs to somebody else
 }
@@ -40,14 +40,13 @@ func StartMariaDB() (*MariaDBServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := newDir("gapura-mariadb-")
+	dir, err := newDir()
 	if err != nil {
 		return nil, err
 	}
-	s := &MariaDBServer{dir: dir, socket: filepath.Join(dir, "socket")}
+	s := &MariaDBServer{dir: dir, socket: dir.join("socket")}
 	if err := s.install(program); err != nil {
-		os.RemoveAll(dir)
-		return nil, err
+		return nil, errors.Join(err, dir.remove())
 	}
 	return s, nil
 }
@@ -67,7 +66,7 @@ func (s *MariaDBServer) install(program string) error {
 	return nil
 }
 
-func (s *MariaDBServer) data() string { return filepath.Join(s.dir, "data") }
+func (s *MariaDBServer) data() string { return s.dir.join("data") }
 
 func installData(data string) error {
 	installer, err := find(mariadbHint, "mariadb-install-db", "mysql_install_db")
@@ -98,13 +97,13 @@ func (s *MariaDBServer) startOn(program string, port int) error {
 	s.admin = connection("root", "", address)
 	s.app = connection(appUser, appPassword, address)
 	s.process = &process{
-		name: "MariaDB", path: program, log: filepath.Join(s.dir, "log"), ready: s.ping,
+		name: "MariaDB", path: program, log: s.dir.join("log"), ready: s.ping,
 		args: append([]string{
 			"--no-defaults",
 			"--datadir=" + s.data(),
-			"--tmpdir=" + s.dir,
+			"--tmpdir=" + s.dir.path,
 			"--socket=" + s.socket,
-			"--pid-file=" + filepath.Join(s.dir, "pid"),
+			"--pid-file=" + s.dir.join("pid"),
 			"--bind-address=127.0.0.1",
 			"--port=" + strconv.Itoa(port),
 			"--skip-name-resolve",
@@ -242,5 +241,5 @@ func (s *MariaDBServer) Stop() error {
 	}
 	// The data is thrown away in a moment: flushing it first would only cost time.
 	_ = s.process.kill()
-	return os.RemoveAll(s.dir)
+	return s.dir.remove()
 }

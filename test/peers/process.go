@@ -176,22 +176,6 @@ func (p *process) logTail() []byte {
 	return bytes.TrimSpace(content[max(0, len(content)-tail):])
 }
 
-// DirEnv names the directory that holds the services' temporary data.
-const DirEnv = "GAPURA_TEST_DIR"
-
-// newDir makes a data directory on a disk: a durable commit measured on a memory file system would be no commit. /var/tmp
-// outlives a reboot by definition, whereas /tmp is in memory on many machines. Short paths matter too: a socket's is
-// limited to 107 bytes.
-func newDir(pattern string) (string, error) {
-	if dir := os.Getenv(DirEnv); dir != "" {
-		return os.MkdirTemp(dir, pattern)
-	}
-	if dir, err := os.MkdirTemp("/var/tmp", pattern); err == nil {
-		return dir, nil
-	}
-	return os.MkdirTemp("", pattern)
-}
-
 // find looks for the first of names in PATH and in the system directories that an ordinary user's PATH leaves out.
 func find(hint string, names ...string) (string, error) {
 	for _, name := range names {

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
-	"path/filepath"
 	"strconv"
 
 	"github.com/redis/go-redis/v9"
@@ -30,7 +28,7 @@ var errNotOurs = errors.New("this server belongs to somebody else: use a private
 type RedisServer struct {
 	address string
 	options *redis.Options
-	dir     string
+	dir     *dataDir
 	process *process // nil when the server belongs to somebody else
 }
 
@@ -40,14 +38,13 @@ func StartRedis() (*RedisServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := newDir("gapura-redis-")
+	dir, err := newDir()
 	if err != nil {
 		return nil, err
 	}
 	s := &RedisServer{dir: dir}
 	if err := onFreePort(func(port int) error { return s.startOn(program, port) }); err != nil {
-		os.RemoveAll(dir)
-		return nil, err
+		return nil, errors.Join(err, dir.remove())
 	}
 	return s, nil
 }
@@ -56,11 +53,11 @@ func (s *RedisServer) startOn(program string, port int) error {
 	s.address = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	s.options = &redis.Options{Addr: s.address}
 	s.process = &process{
-		name: "Redis", path: program, log: filepath.Join(s.dir, "log"), ready: s.ping,
+		name: "Redis", path: program, log: s.dir.join("log"), ready: s.ping,
 		args: []string{
 			"--bind", "127.0.0.1",
 			"--port", strconv.Itoa(port),
-			"--dir", s.dir,
+			"--dir", s.dir.path,
 			"--databases", strconv.Itoa(redisDatabases),
 			"--maxmemory-policy", "noeviction",
 			"--save", "",
@@ -170,5 +167,5 @@ func (s *RedisServer) Stop() error {
 		return nil
 	}
 	_ = s.process.kill()
-	return os.RemoveAll(s.dir)
+	return s.dir.remove()
 }
