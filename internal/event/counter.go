@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 )
 
 // CounterKind says what a counter counts the live participants of.
@@ -63,6 +64,7 @@ type index struct {
 	tiers      [][]Counter    // by category position, then tier
 	choices    []choice
 	limits     []CounterLimit
+	location   *time.Location // nil: the zone does not exist
 }
 
 // choice is a question whose options are counted.
@@ -112,6 +114,7 @@ func buildIndex(e *Event) *index {
 		x.addChoice(&e.Questions[i])
 	}
 	x.limits = counterLimits(e)
+	x.location, _ = time.LoadLocation(e.Timezone)
 	return x
 }
 

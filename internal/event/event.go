@@ -184,6 +184,9 @@ func (e *Event) Category(categoryID string) (*Category, bool) {
 
 // Location returns the event's time zone; a checked event always has one.
 func (e *Event) Location() *time.Location {
+	if e.index != nil && e.index.location != nil {
+		return e.index.location
+	}
 	loc, err := time.LoadLocation(e.Timezone)
 	if err != nil {
 		return time.UTC
