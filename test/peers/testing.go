@@ -181,3 +181,14 @@ func Main(m *testing.M, options ...goleak.Option) {
 	}
 	os.Exit(code)
 }
+
+// LongEnv switches on the runs that are too long for every commit; `make long` sets it.
+const LongEnv = "GAPURA_LONG"
+
+// Long skips the test unless long runs are wanted.
+func Long(t testing.TB) {
+	t.Helper()
+	if os.Getenv(LongEnv) == "" {
+		t.Skip("a long run: make long")
+	}
+}
