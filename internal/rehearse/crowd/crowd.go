@@ -1,0 +1,204 @@
+// Package crowd decides, before a rehearsal begins, who comes when and wants what: the arrivals of a demand curve, the
+// baskets, the people and their habits. It is a pure function of its settings and a seed, so that a run can be repeated and
+// a late answer cannot change who comes next.
+package crowd
+
+import (
+	"cmp"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// Habit is what is special about an order.
+type Habit uint8
+
+// The habits.
+const (
+	Ordinary       Habit = iota
+	DoubleClick          // sends the same request twice within milliseconds
+	LosesLine            // the connection breaks before the answer; asks again with the same key
+	AsksAgain            // repeats the request after it was acknowledged
+	Cancels              // gives the place back after it was acknowledged
+	SecondCategory       // a person who registered registers again for another category, with a new key
+)
+
+// Habits says which share of the orders (0 to 1) has a habit; what remains is ordinary: people who hold a place without
+// paying. SecondCategory orders come on top of the curve's orders.
+type Habits struct {
+	DoubleClick, LosesLine, AsksAgain, Cancels, SecondCategory float64
+}
+
+// DefaultHabits are shares that make every check meaningful in a crowd of a thousand; they are assumptions, not measured.
+func DefaultHabits() Habits {
+	return Habits{DoubleClick: 0.03, LosesLine: 0.01, AsksAgain: 0.02, Cancels: 0.01, SecondCategory: 0.01}
+}
+
+// MaxBasket is the largest number of participants in an order.
+const MaxBasket = 5
+
+// Order is one order that somebody will try to make.
+type Order struct {
+	At         time.Duration // of its first arrival, from the opening
+	Person     int           // the first participant; the others have the following numbers
+	Size       int           // participants, 1 to MaxBasket
+	Categories [MaxBasket]uint8
+	Habit      Habit
+	Twin       int32 // SecondCategory: the index of the person's other order; else -1
+}
+
+// Visit is one planned request.
+type Visit struct {
+	At     time.Duration
+	Order  int32
+	Double bool // the second click of a double click
+}
+
+// Settings say what crowd is wanted.
+type Settings struct {
+	Demand Demand
+	Habits Habits
+	Pure   bool // one participant an order, categories drawn evenly, no habits: for measuring rates
+	Seed   uint64
+}
+
+// Crowd is everything that is going to happen, as far as the server does not decide it.
+type Crowd struct {
+	Orders []Order
+	Visits []Visit // by time
+	People int
+	Source string // of the demand curve's figures
+}
+
+// Gather makes the crowd for an event. Settings must have been checked.
+func Gather(event *Event, s Settings) (*Crowd, error) {
+	onsale, err := ReadOnsale()
+	if err != nil {
+		return nil, err
+	}
+	r := rand.New(rand.NewPCG(s.Seed, 0x6761707572610001))
+	c := &Crowd{Source: onsale.Source}
+	if s.Demand.Curve != CurveOnsale {
+		c.Source = ""
+	}
+	baskets := newBaskets(event, onsale, s.Pure)
+	for _, at := range s.Demand.arrivals(r, onsale) {
+		o := Order{At: at, Twin: -1}
+		baskets.fill(r, &o)
+		if !s.Pure {
+			o.Habit = s.Habits.draw(r)
+		}
+		c.add(o)
+	}
+	if !s.Pure {
+		c.addSecondCategories(r, len(event.Categories), s.Habits.SecondCategory)
+	}
+	slices.SortStableFunc(c.Visits, func(a, b Visit) int { return cmp.Compare(a.At, b.At) })
+	return c, nil
+}
+
+// add appends an order of new people with its planned visits.
+func (c *Crowd) add(o Order) {
+	o.Person = c.People
+	c.People += o.Size
+	c.Orders = append(c.Orders, o)
+	c.Visits = append(c.Visits, Visit{At: o.At, Order: int32(len(c.Orders) - 1)})
+	if o.Habit == DoubleClick {
+		// 1 to 4 ms: two click events of one mouse button that bounces.
+		gap := time.Millisecond + time.Duration(len(c.Orders)%4)*time.Millisecond
+		c.Visits = append(c.Visits, Visit{At: o.At + gap, Order: int32(len(c.Orders) - 1), Double: true})
+	}
+}
+
+// addSecondCategories lets a share of the people with an order of their own try another category within three seconds.
+func (c *Crowd) addSecondCategories(r *rand.Rand, categories int, share float64) {
+	if categories < 2 {
+		return
+	}
+	for i, first := range c.Orders {
+		// Someone who cancels may register anew, so that order would prove nothing.
+		if first.Size != 1 || first.Habit == Cancels || r.Float64() >= share {
+			continue
+		}
+		o := first
+		o.At += time.Duration(r.Int64N(int64(3 * time.Second)))
+		o.Habit, o.Twin = SecondCategory, int32(i)
+		o.Categories[0] = uint8((int(first.Categories[0]) + 1 + r.IntN(categories-1)) % categories)
+		c.Orders = append(c.Orders, o)
+		c.Visits = append(c.Visits, Visit{At: o.At, Order: int32(len(c.Orders) - 1)})
+	}
+}
+
+// draw returns one order's habit.
+func (h Habits) draw(r *rand.Rand) Habit {
+	x := r.Float64()
+	for _, s := range []struct {
+		share float64
+		habit Habit
+	}{{h.DoubleClick, DoubleClick}, {h.LosesLine, LosesLine}, {h.AsksAgain, AsksAgain}, {h.Cancels, Cancels}} {
+		if x < s.share {
+			return s.habit
+		}
+		x -= s.share
+	}
+	return Ordinary
+}
+
+// baskets fills orders as the on-sale's buyers did.
+type baskets struct {
+	pure       bool
+	categories int
+	size       picker
+	category   picker
+	mixed      float64 // share of the orders with participants in two categories
+	ranked     []int   // category indices, the largest share first
+}
+
+func newBaskets(event *Event, o *Onsale, pure bool) baskets {
+	sizes := o.quantities()
+	limit := min(MaxBasket, len(sizes))
+	if event.MaxParticipants > 0 {
+		limit = min(limit, event.MaxParticipants)
+	}
+	ranked := event.bySize()
+	return baskets{
+		pure: pure, categories: len(event.Categories),
+		size:     newPicker(sizes[:limit]),
+		category: newPicker(spread(o.shares(), len(ranked))),
+		mixed:    o.ProductsPerOrder["2"],
+		ranked:   ranked,
+	}
+}
+
+// spread maps the shares of products on n categories: the i-th largest on the i-th; further categories share the last one.
+func spread(shares []float64, n int) []float64 {
+	out := make([]float64, n)
+	copy(out, shares)
+	if extra := n - len(shares); extra > 0 {
+		last := shares[len(shares)-1] / float64(extra+1)
+		for i := len(shares) - 1; i < n; i++ {
+			out[i] = last
+		}
+	}
+	return out
+}
+
+func (b baskets) fill(r *rand.Rand, o *Order) {
+	if b.pure {
+		o.Size = 1
+		o.Categories[0] = uint8(r.IntN(b.categories))
+		return
+	}
+	o.Size = b.size.pick(r) + 1
+	first := b.ranked[b.category.pick(r)]
+	second := first
+	if o.Size > 1 && r.Float64() < b.mixed {
+		second = b.ranked[b.category.pick(r)]
+	}
+	for i := range o.Size {
+		o.Categories[i] = uint8(first)
+		if i%2 == 1 {
+			o.Categories[i] = uint8(second)
+		}
+	}
+}

@@ -1,0 +1,48 @@
+package crowd
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Event is what a visitor can know of an event and needs to register.
+type Event struct {
+	Slug            string
+	StartsAt        time.Time
+	MaxParticipants int // per order; 0: unknown
+	Categories      []Category
+	Questions       []Question
+}
+
+// Category is a category with the ages it admits on the day of the race; 0: no limit.
+type Category struct {
+	ID             string
+	MinAge, MaxAge int
+	Size           int // of its smallest quota; 0: unknown
+}
+
+// Question is asked of the participants of Categories, or of all if there are none.
+type Question struct {
+	ID         string
+	Type       string // choice, text or checkbox
+	Required   bool
+	Options    []string
+	Categories []string
+}
+
+func (q *Question) asks(category string) bool {
+	return len(q.Categories) == 0 || slices.Contains(q.Categories, category)
+}
+
+// bySize returns the categories' indices, the largest quota first, unknown sizes in the event's own order.
+func (e *Event) bySize() []int {
+	order := make([]int, len(e.Categories))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		return cmp.Compare(e.Categories[b].Size, e.Categories[a].Size)
+	})
+	return order
+}
