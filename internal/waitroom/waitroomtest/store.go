@@ -1,0 +1,222 @@
+// Package waitroomtest holds what tests of waiting rooms share: a store in memory and the conformance suite that every
+// store must pass.
+package waitroomtest
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"gapura/internal/clock"
+	"gapura/internal/waitroom"
+)
+
+// Store keeps rooms in memory and behaves as a database would, outages included.
+type Store struct {
+	Clock clock.Clock
+	// Before is called before every transaction; an error stands for an outage.
+	Before func(method string) error
+
+	mu    sync.Mutex
+	rooms map[int64]*kept
+	calls map[string]int
+}
+
+type kept struct {
+	record  waitroom.Record
+	draws   map[waitroom.Number]bool
+	persons map[waitroom.Number]int64
+	passes  map[waitroom.Number]waitroom.PassRow
+	holder  string
+	until   time.Time
+	fence   int64
+}
+
+// NewStore returns an empty store whose database clock is c.
+func NewStore(c clock.Clock) *Store {
+	return &Store{Clock: c, rooms: map[int64]*kept{}, calls: map[string]int{}}
+}
+
+// ErrOutage is an outage that Before may return.
+var ErrOutage = errors.New("the database does not answer")
+
+// Calls returns how often a method was called.
+func (s *Store) Calls(method string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.calls[method]
+}
+
+// do runs work on a room as one transaction.
+func (s *Store) do(ctx context.Context, method string, eventID int64, work func(k *kept) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if s.Before != nil {
+		if err := s.Before(method); err != nil {
+			return err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls[method]++
+	k, known := s.rooms[eventID]
+	if !known {
+		return waitroom.ErrNoRoom
+	}
+	return work(k)
+}
+
+// Create implements waitroom.Store.
+func (s *Store) Create(_ context.Context, r waitroom.Record) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, known := s.rooms[r.EventID]; !known {
+		s.rooms[r.EventID] = &kept{
+			record: r, draws: map[waitroom.Number]bool{}, persons: map[waitroom.Number]int64{},
+			passes: map[waitroom.Number]waitroom.PassRow{},
+		}
+	}
+	return nil
+}
+
+// Load implements waitroom.Store.
+func (s *Store) Load(ctx context.Context, eventID int64) (r waitroom.Record, now time.Time, err error) {
+	err = s.do(ctx, "Load", eventID, func(k *kept) error {
+		r, now = k.record, s.Clock.Now()
+		r.Operator.Groups = slices.Clone(r.Operator.Groups)
+		return nil
+	})
+	return r, now, err
+}
+
+// SaveDraws implements waitroom.Store.
+func (s *Store) SaveDraws(ctx context.Context, eventID int64, numbers []waitroom.Number) error {
+	return s.do(ctx, "SaveDraws", eventID, func(k *kept) error {
+		if k.record.Phase != waitroom.Before {
+			return waitroom.ErrListClosed
+		}
+		for _, n := range numbers {
+			if !k.draws[n] {
+				k.draws[n] = true
+				k.record.Drawn++
+			}
+		}
+		return nil
+	})
+}
+
+// Numbers implements waitroom.Store.
+func (s *Store) Numbers(ctx context.Context, eventID int64) (numbers []waitroom.Number, err error) {
+	err = s.do(ctx, "Numbers", eventID, func(k *kept) error {
+		for n := range k.draws {
+			numbers = append(numbers, n)
+		}
+		return nil
+	})
+	return numbers, err
+}
+
+// TakePlaces implements waitroom.Store.
+func (s *Store) TakePlaces(ctx context.Context, eventID int64, arrivals []waitroom.Arrival, now time.Time) (places []int64, err error) {
+	err = s.do(ctx, "TakePlaces", eventID, func(k *kept) error {
+		for _, a := range arrivals {
+			places = append(places, k.place(a, now))
+		}
+		return nil
+	})
+	return places, err
+}
+
+func (k *kept) place(a waitroom.Arrival, now time.Time) int64 {
+	if a.Person {
+		pass, passed := k.passes[a.Number]
+		lapsed := passed && !now.Before(pass.Expires) && pass.Key == waitroom.KeyHash{}
+		if place, has := k.persons[a.Number]; has && !lapsed {
+			return place
+		}
+		if lapsed {
+			delete(k.passes, a.Number)
+		}
+	}
+	k.record.Late++
+	if a.Person {
+		k.persons[a.Number] = k.record.Late
+	}
+	return k.record.Late
+}
+
+// IssuePasses implements waitroom.Store.
+func (s *Store) IssuePasses(ctx context.Context, eventID int64, passes []waitroom.PassRow) (rows []waitroom.PassRow, err error) {
+	err = s.do(ctx, "IssuePasses", eventID, func(k *kept) error {
+		for _, p := range passes {
+			if _, has := k.passes[p.Number]; !has {
+				k.passes[p.Number] = p
+			}
+			rows = append(rows, k.passes[p.Number])
+		}
+		return nil
+	})
+	return rows, err
+}
+
+// BindPasses implements waitroom.Store.
+func (s *Store) BindPasses(ctx context.Context, eventID int64, bindings []waitroom.Binding) (keys []waitroom.KeyHash, err error) {
+	err = s.do(ctx, "BindPasses", eventID, func(k *kept) error {
+		for _, b := range bindings {
+			row, has := k.passes[b.Number]
+			if has && row.Key == (waitroom.KeyHash{}) {
+				row.Key = b.Key
+				k.passes[b.Number] = row
+			}
+			keys = append(keys, row.Key)
+		}
+		return nil
+	})
+	return keys, err
+}
+
+// Lease implements waitroom.Store.
+func (s *Store) Lease(ctx context.Context, eventID int64, node string, ttl time.Duration) (lease waitroom.Lease, err error) {
+	err = s.do(ctx, "Lease", eventID, func(k *kept) error {
+		now := s.Clock.Now()
+		if k.holder != node {
+			if now.Before(k.until) {
+				lease = waitroom.Lease{Fence: k.fence, Now: now}
+				return nil
+			}
+			k.holder = node
+			k.fence++
+		}
+		k.until = now.Add(ttl)
+		lease = waitroom.Lease{Held: true, Fence: k.fence, Now: now}
+		return nil
+	})
+	return lease, err
+}
+
+// Save implements waitroom.Store.
+func (s *Store) Save(ctx context.Context, eventID int64, fence int64, p waitroom.Progress) error {
+	return s.do(ctx, "Save", eventID, func(k *kept) error {
+		if fence != k.fence {
+			return waitroom.ErrFenced
+		}
+		k.record.Progress = p
+		return nil
+	})
+}
+
+// Operate implements waitroom.Store.
+func (s *Store) Operate(ctx context.Context, eventID int64, change func(*waitroom.Operator)) error {
+	return s.do(ctx, "Operate", eventID, func(k *kept) error {
+		changed := k.record.Operator
+		changed.Groups = slices.Clone(changed.Groups)
+		change(&changed)
+		k.record.Operator = changed
+		return nil
+	})
+}
+
+var _ waitroom.Store = (*Store)(nil)
