@@ -26,6 +26,8 @@ type CategoryAvailability struct {
 	Level     Level
 	Remaining int // -1: no limit
 	Tier      int // the price tier the next participant gets, -1 for the ordinary price
+
+	sold []int // live places at each tier
 }
 
 // State is whether an event registers.

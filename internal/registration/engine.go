@@ -1,0 +1,279 @@
+package registration
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sort"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gapura/internal/clock"
+	"gapura/internal/fault"
+	"gapura/internal/gather"
+	"gapura/internal/id"
+	"gapura/internal/lifecycle"
+)
+
+// Limits bound what the engine takes on.
+type Limits struct {
+	Queue   int           // submissions that may wait for a commit, per event; one more is overloaded
+	Batch   int           // submissions in one transaction; 1 makes every request its own transaction
+	MaxWait time.Duration // what waited longer is not begun any more
+}
+
+// DefaultLimits keep the wait in the queue below about a quarter of a second at 8,000 orders a second.
+func DefaultLimits() Limits { return Limits{Queue: 2048, Batch: 512, MaxWait: 5 * time.Second} }
+
+// Config is what an Engine needs.
+type Config struct {
+	Store   Store
+	Clock   clock.Clock
+	Log     *slog.Logger
+	Secrets Secrets
+	Limits  Limits
+	Meter   Meter // nil: nothing is measured
+}
+
+// Meter is told how the engine does.
+type Meter interface {
+	Committed(event string, batch, accepted int, queued, took time.Duration)
+	Refused(event string, code fault.Code)
+	Waiting(event string, n int)
+	Trouble(event, kind string)
+}
+
+// Engine is the registration desk of one node.
+type Engine struct {
+	cfg     Config
+	recent  recent
+	flights flights
+	hub     hub
+	work    *lifecycle.Group
+	lanes   atomic.Pointer[laneSet]
+	mu      sync.Mutex // one change of lanes at a time
+}
+
+// laneSet is replaced as a whole whenever an event appears.
+type laneSet struct {
+	byID   map[int64]*lane
+	bySlug map[string]*lane
+}
+
+// Open loads the catalogue and starts the engine's goroutines; Stop ends them.
+func Open(ctx context.Context, cfg Config) (*Engine, error) {
+	if cfg.Limits == (Limits{}) {
+		cfg.Limits = DefaultLimits()
+	}
+	e := &Engine{cfg: cfg, work: lifecycle.NewGroup(context.WithoutCancel(ctx))}
+	e.lanes.Store(&laneSet{})
+	if err := e.Refresh(ctx); err != nil {
+		return nil, errors.Join(err, e.Stop(ctx))
+	}
+	e.work.Every("catalogue", refreshEvery, e.refreshQuietly)
+	e.work.Every("watch", watchEvery, e.pollWatched)
+	return e, nil
+}
+
+const (
+	refreshEvery = 500 * time.Millisecond // so that what another node sold or gave back shows within a second
+	watchEvery   = 2 * time.Second        // how late a change made by another node reaches an open page
+	drainFor     = 10 * time.Second       // what was accepted before a stop is answered within this
+)
+
+// Stop refuses new submissions, answers what was accepted and waits for the goroutines to end.
+func (e *Engine) Stop(ctx context.Context) error {
+	for _, l := range e.lanes.Load().byID {
+		l.queue.Close()
+	}
+	return e.work.Stop(ctx)
+}
+
+// Refresh brings events and availability up to date with the database.
+func (e *Engine) Refresh(ctx context.Context) error {
+	revisions, err := e.cfg.Store.Revisions(ctx)
+	if err != nil {
+		return fmt.Errorf("read revisions: %w", err)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for eventID, revision := range revisions {
+		l, known := e.lanes.Load().byID[eventID]
+		if !known {
+			if err := e.openLane(ctx, eventID); err != nil {
+				return err
+			}
+			continue
+		}
+		if l.behind(revision) {
+			if err := l.reload(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (e *Engine) refreshQuietly(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if err := e.Refresh(ctx); err != nil && ctx.Err() == nil {
+		e.cfg.Log.Warn("the catalogue could not be refreshed; what is shown may be out of date", "error", err)
+	}
+}
+
+func (e *Engine) openLane(ctx context.Context, eventID int64) error {
+	l := &lane{engine: e, id: eventID, keys: newFilter(), claims: newFilter()}
+	if err := l.reload(ctx); err != nil {
+		return err
+	}
+	store := e.cfg.Store
+	if err := store.Keys(ctx, eventID, func(k Key) { l.keys.add(k) }); err != nil {
+		return fmt.Errorf("load keys: %w", err)
+	}
+	if err := store.Claims(ctx, eventID, func(c Claim) { l.claims.add(c) }); err != nil {
+		return fmt.Errorf("load claims: %w", err)
+	}
+	l.queue = gather.New(gather.Limits{Queue: e.cfg.Limits.Queue, Batch: e.cfg.Limits.Batch}, l.commit)
+	e.work.Go("committer "+l.slug(), func(ctx context.Context) { l.queue.Work(ctx, drainFor) })
+	e.addLane(l)
+	return nil
+}
+
+func (e *Engine) addLane(l *lane) {
+	old := e.lanes.Load()
+	next := &laneSet{byID: map[int64]*lane{l.id: l}, bySlug: map[string]*lane{l.slug(): l}}
+	for k, v := range old.byID {
+		next.byID[k] = v
+	}
+	for k, v := range old.bySlug {
+		next.bySlug[k] = v
+	}
+	e.lanes.Store(next)
+}
+
+// Events returns the published events, by start.
+func (e *Engine) Events() []Live {
+	var all []Live
+	for _, l := range e.lanes.Load().byID {
+		all = append(all, l.view())
+	}
+	sort.Slice(all, func(i, j int) bool { return all[i].Event.StartsAt.Before(all[j].Event.StartsAt) })
+	return all
+}
+
+// Event returns the published event with that slug, or a no_such_event fault.
+func (e *Engine) Event(slug string) (Live, error) {
+	l, ok := e.lanes.Load().bySlug[slug]
+	if !ok {
+		return Live{}, fault.New(fault.NoSuchEvent)
+	}
+	return l.view(), nil
+}
+
+// Shed returns the fault that a request with this key would meet before it is worth reading its body: the event's queue is
+// full and the key has no order that this node remembers. Otherwise it returns nil.
+func (e *Engine) Shed(slug, rawKey string) error {
+	l, ok := e.lanes.Load().bySlug[slug]
+	if !ok || !l.queue.Full() {
+		return nil
+	}
+	if key, ok := KeyOf(rawKey); ok && e.recent.has(key) {
+		return nil
+	}
+	return l.refuse(l.overloaded(nil))
+}
+
+// Register returns once the order is durable.
+func (e *Engine) Register(ctx context.Context, slug, rawKey string, request Request) (Receipt, error) {
+	key, ok := KeyOf(rawKey)
+	if !ok {
+		return Receipt{}, fault.New(fault.KeyMissing)
+	}
+	l, ok := e.lanes.Load().bySlug[slug]
+	if !ok {
+		return Receipt{}, fault.New(fault.NoSuchEvent)
+	}
+	print := fingerprint(slug, &request)
+	if existing, ok := e.recent.get(key); ok {
+		return replay(existing, print)
+	}
+	f, leader := e.flights.join(key, print)
+	if !leader {
+		return f.follow(ctx, print)
+	}
+	defer e.flights.land(key, f)
+	f.receipt, f.err = l.register(ctx, key, print, &request)
+	return f.receipt, f.err
+}
+
+func replay(existing KeyedOrder, print Fingerprint) (Receipt, error) {
+	if existing.Fingerprint != print {
+		return Receipt{}, fault.New(fault.KeyReused)
+	}
+	return Receipt{Order: existing.Order.asAnswered(), Replayed: true}, nil
+}
+
+// asAnswered returns the order as the first answer showed it: a repeat of a request returns the same body, whatever
+// happened to the order since.
+func (o Order) asAnswered() Order {
+	o.Version = 1
+	o.Status = AwaitingPayment
+	if o.Total == 0 {
+		o.Status = Confirmed
+	}
+	return o
+}
+
+// Order returns an order as it stands.
+func (e *Engine) Order(ctx context.Context, order id.ID) (Order, error) {
+	o, err := e.cfg.Store.Order(ctx, order)
+	return o, publicError(err)
+}
+
+// OrderByKey returns the order that key made as it stands.
+func (e *Engine) OrderByKey(ctx context.Context, rawKey string) (Order, error) {
+	key, ok := KeyOf(rawKey)
+	if !ok {
+		return Order{}, fault.New(fault.NoSuchOrder)
+	}
+	if f, ok := e.flights.current(key); ok {
+		f.wait(ctx)
+	}
+	keyed, err := e.cfg.Store.OrderByKey(ctx, key)
+	return keyed.Order, publicError(err)
+}
+
+// publicError turns a store's error into a fault.
+func publicError(err error) error {
+	var f *fault.Fault
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &f):
+		return err
+	case errors.Is(err, ErrNoOrder):
+		return fault.New(fault.NoSuchOrder)
+	case errors.Is(err, ErrUnavailable), errors.Is(err, ErrContention), errors.Is(err, context.DeadlineExceeded):
+		return fault.Wrap(fault.Overloaded, err).After(jitter())
+	}
+	return fault.Wrap(fault.Internal, err)
+}
+
+// jitter spreads those who come back over 1 to 4 seconds: at the same moment they would be a second stampede.
+func jitter() time.Duration {
+	return time.Second + rand.N(3*time.Second)
+}
+
+// Token returns the order's access token.
+func (e *Engine) Token(order id.ID) string { return e.cfg.Secrets.Token(order) }
+
+// TokenValid reports, in constant time, whether token opens the order.
+func (e *Engine) TokenValid(order id.ID, token string) bool {
+	return e.cfg.Secrets.TokenValid(order, token)
+}
+
+var _ Desk = (*Engine)(nil)

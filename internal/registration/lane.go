@@ -1,0 +1,436 @@
+package registration
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gapura/internal/fault"
+	"gapura/internal/gather"
+)
+
+// lane is one event's way through the engine: its queue, the committer behind it, and what this node remembers of it.
+type lane struct {
+	engine *Engine
+	id     int64
+	stored atomic.Pointer[Stored]
+	keys   *filter
+	claims *filter
+	queue  *gather.Gatherer[*pending]
+
+	mu         sync.Mutex // orders the publications below
+	ledger     Ledger
+	nextExpiry time.Time
+	lastLog    time.Time
+
+	live atomic.Pointer[Live]
+}
+
+// pending is a submission that waits for its commit.
+type pending struct {
+	request    *Request
+	submission *Submission
+	revision   int
+	since      time.Time
+	asked      bool // the database was asked for its key and claims
+	done       chan struct{}
+	receipt    Receipt
+	err        error
+}
+
+func (l *lane) slug() string { return l.stored.Load().Event.Slug }
+
+func (l *lane) log() *slog.Logger { return l.engine.cfg.Log.With("event", l.slug()) }
+
+// register checks a request and waits until the committer has answered it. It does not end with the caller's context: what
+// was queued will be decided, and the same key learns the outcome.
+func (l *lane) register(ctx context.Context, key Key, print Fingerprint, request *Request) (Receipt, error) {
+	now := l.engine.cfg.Clock.Now()
+	stored := l.stored.Load()
+	if early := window(stored.Event, now); early != nil && early.Code == fault.NotOpen && !l.keys.mayHave(key) {
+		return Receipt{}, l.refuse(early)
+	}
+	submission, invalid := check(now, stored.Event, l.id, l.engine.cfg.Secrets, request)
+	if invalid != nil {
+		return l.unlessKnown(ctx, key, print, invalid)
+	}
+	submission.Key, submission.Fingerprint = key, print
+	p := &pending{request: request, submission: submission, revision: stored.Revision, since: now, done: make(chan struct{})}
+	if err := l.queue.Offer(p); err != nil {
+		return Receipt{}, l.refuse(l.overloaded(err))
+	}
+	<-p.done
+	return p.receipt, p.err
+}
+
+// unlessKnown answers a refusal, unless the key has an order already: a request that was accepted once stays accepted, even
+// if the event's rules have changed since.
+func (l *lane) unlessKnown(ctx context.Context, key Key, print Fingerprint, refusal error) (Receipt, error) {
+	existing, err := l.engine.cfg.Store.OrderByKey(ctx, key)
+	if err != nil {
+		return Receipt{}, l.refuse(refusal)
+	}
+	return replay(existing, print)
+}
+
+func (l *lane) refuse(err error) error {
+	if m := l.engine.cfg.Meter; m != nil {
+		m.Refused(l.slug(), fault.CodeOf(err))
+	}
+	return err
+}
+
+func (l *lane) overloaded(cause error) *fault.Fault {
+	return fault.Wrap(fault.Overloaded, cause).After(jitter())
+}
+
+// commitFor bounds one batch with all its attempts; beyond it the database is as good as gone.
+const commitFor = 15 * time.Second
+
+// commit is the committer: it decides a batch, makes it durable and only then answers.
+func (l *lane) commit(ctx context.Context, batch []*pending) {
+	ctx, cancel := context.WithTimeout(ctx, commitFor)
+	defer cancel()
+	begin := l.engine.cfg.Clock.Now()
+	batch = l.dropStale(batch, begin)
+	if len(batch) == 0 {
+		return
+	}
+	accepted := l.settle(ctx, batch)
+	if m := l.engine.cfg.Meter; m != nil {
+		end := l.engine.cfg.Clock.Now()
+		m.Committed(l.slug(), len(batch), accepted, begin.Sub(batch[0].since), end.Sub(begin))
+		m.Waiting(l.slug(), l.queue.Waiting())
+	}
+}
+
+// dropStale answers what waited too long; its sender has given up or will ask again with the same key.
+func (l *lane) dropStale(batch []*pending, now time.Time) []*pending {
+	fresh := batch[:0]
+	for _, p := range batch {
+		if now.Sub(p.since) > l.engine.cfg.Limits.MaxWait {
+			p.answer(Receipt{}, l.refuse(l.overloaded(nil)))
+			continue
+		}
+		fresh = append(fresh, p)
+	}
+	return fresh
+}
+
+func (p *pending) answer(r Receipt, err error) {
+	p.receipt, p.err = r, err
+	close(p.done)
+}
+
+// attempts is how often a batch is tried before its rows are tried one by one.
+const attempts = 4
+
+// settle answers every submission of the batch and returns how many were accepted.
+func (l *lane) settle(ctx context.Context, batch []*pending) int {
+	thorough := false
+	var err error
+	for attempt := range attempts {
+		var t trial
+		t, err = l.try(ctx, batch, thorough)
+		if errors.Is(err, ErrCommitUnknown) {
+			err = l.findOut(ctx, batch, t)
+		}
+		switch {
+		case err == nil:
+			return l.answer(batch, t)
+		case errors.Is(err, ErrDuplicate):
+			l.trouble("duplicate")
+			thorough = true
+		case errors.Is(err, ErrContention):
+			l.trouble("contention")
+			pause(ctx, attempt)
+		case errors.Is(err, ErrRejected):
+			l.trouble("rejected")
+			return l.oneByOne(ctx, batch, err)
+		default:
+			l.giveUp(batch, err)
+			return 0
+		}
+	}
+	return l.oneByOne(ctx, batch, err)
+}
+
+func (l *lane) trouble(kind string) {
+	if m := l.engine.cfg.Meter; m != nil {
+		m.Trouble(l.slug(), kind)
+	}
+}
+
+// pause waits 2 to 20 ms: two nodes that met in a deadlock must not meet again.
+func pause(ctx context.Context, attempt int) {
+	timer := time.NewTimer(time.Duration(attempt+1)*2*time.Millisecond + rand.N(10*time.Millisecond))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// oneByOne keeps one poisonous submission from taking the rest of its batch with it.
+func (l *lane) oneByOne(ctx context.Context, batch []*pending, cause error) int {
+	if len(batch) == 1 {
+		l.poison(batch[0], cause)
+		return 0
+	}
+	accepted := 0
+	for i := range batch {
+		accepted += l.settle(ctx, batch[i:i+1])
+	}
+	return accepted
+}
+
+func (l *lane) poison(p *pending, cause error) {
+	l.log().Error("a registration could not be stored", "error", cause)
+	if errors.Is(cause, ErrRejected) {
+		p.answer(Receipt{}, l.refuse(&fault.Fault{
+			Code: fault.ValidationFailed, Cause: cause,
+			Fields: []fault.Field{{Pointer: "", Code: "not_storable"}},
+		}))
+		return
+	}
+	p.answer(Receipt{}, l.refuse(l.overloaded(cause)))
+}
+
+// giveUp answers a batch that the database could not take.
+func (l *lane) giveUp(batch []*pending, cause error) {
+	l.trouble("unavailable")
+	l.logOnceASecond("registrations are refused as overloaded until the database answers again; check that it runs, "+
+		"that its disk has room and that it is writable", cause)
+	for _, p := range batch {
+		if errors.Is(cause, ErrCommitUnknown) {
+			p.answer(Receipt{}, l.refuse(fault.Wrap(fault.OutcomeUnknown, cause).After(jitter())))
+			continue
+		}
+		p.answer(Receipt{}, l.refuse(l.overloaded(cause)))
+	}
+}
+
+func (l *lane) logOnceASecond(message string, cause error) {
+	l.mu.Lock()
+	now := l.engine.cfg.Clock.Now()
+	quiet := now.Sub(l.lastLog) < time.Second
+	if !quiet {
+		l.lastLog = now
+	}
+	l.mu.Unlock()
+	if !quiet {
+		l.log().Error(message, "error", cause)
+	}
+}
+
+// trial is one attempt to decide and store a batch.
+type trial struct {
+	decision Decision
+	ledger   Ledger
+}
+
+func (l *lane) try(ctx context.Context, batch []*pending, thorough bool) (trial, error) {
+	var t trial
+	err := l.engine.cfg.Store.InEvent(ctx, l.id, func(tx Tx) error {
+		ledger, err := tx.Ledger(ctx, l.stored.Load())
+		if err != nil {
+			return err
+		}
+		t = trial{ledger: ledger}
+		l.recheck(ledger, batch)
+		known, err := l.lookUp(ctx, tx, batch, thorough)
+		if err != nil {
+			return err
+		}
+		t.decision, err = l.decide(ctx, tx, &t, known, batch)
+		if err != nil {
+			return err
+		}
+		orders := t.accepted(batch)
+		if len(orders) == 0 {
+			return ErrNothing
+		}
+		if err := tx.Insert(ctx, orders); err != nil {
+			return err
+		}
+		return tx.Advance(ctx, t.decision.LastSeq, t.decision.Deltas)
+	})
+	if errors.Is(err, ErrNothing) {
+		err = nil
+	}
+	return t, err
+}
+
+// decide decides the batch; before any refusal stands, the database is asked whether its key has an order after all, made
+// by another node. One that has turns the refusal into a repeat, so the batch is decided anew.
+func (l *lane) decide(ctx context.Context, tx Tx, t *trial, known Known, batch []*pending) (Decision, error) {
+	now := l.engine.cfg.Clock.Now().Truncate(time.Millisecond)
+	submissions := make([]*Submission, len(batch))
+	for i, p := range batch {
+		submissions[i] = p.submission
+	}
+	d := Decide(now, &t.ledger, known, submissions)
+	unasked := unaskedRefusals(batch, d.Outcomes)
+	if len(unasked) == 0 {
+		return d, nil
+	}
+	found, err := tx.OrdersByKey(ctx, unasked)
+	if err != nil || len(found) == 0 {
+		return d, err
+	}
+	for key, order := range found {
+		known.Orders[key] = order
+	}
+	return Decide(now, &t.ledger, known, submissions), nil
+}
+
+func unaskedRefusals(batch []*pending, outcomes []Outcome) []Key {
+	var keys []Key
+	for i, p := range batch {
+		if !p.asked && outcomes[i].Refusal != nil {
+			keys = append(keys, p.submission.Key)
+		}
+	}
+	return keys
+}
+
+// recheck checks submissions again that were checked against an older revision of the event.
+func (l *lane) recheck(ledger Ledger, batch []*pending) {
+	for _, p := range batch {
+		if p.revision == ledger.Revision {
+			continue
+		}
+		old := p.submission
+		fresh, invalid := check(l.engine.cfg.Clock.Now(), ledger.Event, l.id, l.engine.cfg.Secrets, p.request)
+		if invalid != nil {
+			fresh = &Submission{Invalid: invalid}
+		}
+		fresh.Key, fresh.Fingerprint = old.Key, old.Fingerprint
+		p.submission, p.revision = fresh, ledger.Revision
+	}
+}
+
+// lookUp asks the database about the keys and claims that the filters suspect, or about all of them.
+func (l *lane) lookUp(ctx context.Context, tx Tx, batch []*pending, thorough bool) (Known, error) {
+	var keys []Key
+	var claims []Claim
+	for _, p := range batch {
+		s := p.submission
+		p.asked = thorough || l.keys.mayHave(s.Key)
+		if p.asked {
+			keys = append(keys, s.Key)
+		}
+		for _, own := range s.Claims {
+			for _, c := range own {
+				if thorough || l.claims.mayHave(c) {
+					claims = append(claims, c)
+				}
+			}
+		}
+	}
+	known := Known{Orders: map[Key]KeyedOrder{}}
+	if len(keys) > 0 {
+		found, err := tx.OrdersByKey(ctx, keys)
+		if err != nil {
+			return known, err
+		}
+		known.Orders = found
+	}
+	if len(claims) == 0 {
+		return known, nil
+	}
+	taken, err := tx.Taken(ctx, claims)
+	known.Taken = taken
+	return known, err
+}
+
+// accepted lists what is to be written.
+func (t *trial) accepted(batch []*pending) []NewOrder {
+	orders := make([]NewOrder, 0, len(batch))
+	for i, outcome := range t.decision.Outcomes {
+		if outcome.Accepted != nil {
+			s := batch[i].submission
+			orders = append(orders, NewOrder{Order: outcome.Accepted, Key: s.Key, Fingerprint: s.Fingerprint, Claims: s.Claims})
+		}
+	}
+	return orders
+}
+
+// findOut asks, on a new connection and under the event's lock, whether a transaction whose COMMIT got no answer is there.
+// The lock waits for the old transaction to end, so the answer is final. Nil means it is durable; contention means it is
+// not and may be tried again; commit-unknown means that the database stayed away.
+func (l *lane) findOut(ctx context.Context, batch []*pending, t trial) error {
+	l.trouble("commit_unknown")
+	keys := []Key{t.accepted(batch)[0].Key}
+	for attempt := 0; ; attempt++ {
+		found := false
+		err := l.engine.cfg.Store.InEvent(ctx, l.id, func(tx Tx) error {
+			orders, err := tx.OrdersByKey(ctx, keys)
+			found = len(orders) > 0
+			if err != nil {
+				return err
+			}
+			return ErrNothing
+		})
+		switch {
+		case errors.Is(err, ErrNothing) && found:
+			return nil
+		case errors.Is(err, ErrNothing):
+			return fmt.Errorf("%w: the commit did not reach the database", ErrContention)
+		case ctx.Err() != nil:
+			return fmt.Errorf("%w: %w", ErrCommitUnknown, err)
+		}
+		pause(ctx, attempt*10)
+	}
+}
+
+// answer tells everyone in the batch what became of them.
+func (l *lane) answer(batch []*pending, t trial) int {
+	accepted := 0
+	l.publish(t.ledger.after(t.decision), t.ledger.Event)
+	for i, outcome := range t.decision.Outcomes {
+		p := batch[i]
+		switch {
+		case outcome.Replay != nil:
+			l.remember(p, KeyedOrder{Fingerprint: p.submission.Fingerprint, Order: *outcome.Replay})
+			p.answer(Receipt{Order: outcome.Replay.asAnswered(), Replayed: true}, nil)
+		case outcome.Refusal != nil:
+			p.answer(Receipt{}, l.refuse(l.complete(outcome.Refusal)))
+		default:
+			accepted++
+			l.remember(p, KeyedOrder{Fingerprint: p.submission.Fingerprint, Order: *outcome.Accepted})
+			p.answer(Receipt{Order: *outcome.Accepted}, nil)
+		}
+	}
+	return accepted
+}
+
+// complete adds to a refusal what only the lane knows: when holds may return.
+func (l *lane) complete(refusal *fault.Fault) *fault.Fault {
+	if refusal.Code != fault.SoldOut || refusal.Params["may_return"] != true {
+		return refusal
+	}
+	l.mu.Lock()
+	at := l.nextExpiry
+	l.mu.Unlock()
+	if at.IsZero() {
+		return refusal
+	}
+	return refusal.With("next_hold_ends_at", at)
+}
+
+func (l *lane) remember(p *pending, order KeyedOrder) {
+	s := p.submission
+	l.keys.add(s.Key)
+	for _, own := range s.Claims {
+		for _, c := range own {
+			l.claims.add(c)
+		}
+	}
+	l.engine.recent.put(s.Key, order)
+}
