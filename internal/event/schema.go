@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"gopkg.in/yaml.v3"
+
+	"gapura/internal/person"
 )
 
 // The most of each thing that an event may have. They bound what a page shows and what a transaction locks.
@@ -179,10 +181,22 @@ func (r *reader) tax(to *Tax, n *yaml.Node, path string) {
 func (r *reader) organiser(to *Organiser, n *yaml.Node, path string) {
 	r.object(n, path,
 		must("name", r.line(&to.Name, maxNameLength)),
-		may("email", r.line(&to.Email, 254)),
+		may("email", r.email(&to.Email)),
 		may("address", r.line(&to.Address, 500)),
 		may("npwp", r.npwp(&to.NPWP)),
 	)
+}
+
+func (r *reader) email(dst *string) read {
+	return func(n *yaml.Node, path string) {
+		s, ok := r.scalar(n, path, "an e-mail address")
+		if !ok {
+			return
+		}
+		if *dst, ok = person.Email(s); !ok {
+			r.fault(path, "must be an e-mail address; it is %s", quoted(s))
+		}
+	}
 }
 
 // npwp reads an Indonesian tax number: 15 digits, or 16 since 2024, with the dots and dashes people write.
