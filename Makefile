@@ -69,7 +69,7 @@ $(PEERS):
 	@go build -o $@ ./test/cmd/withpeers
 
 .PHONY: check
-check: $(LINTER) ## linters and gofumpt (the first time builds the linter: about 3 minutes)
+check: $(LINTER) ## linters and gofumpt (the first time builds the linter, which takes minutes)
 	$(LINTER) run ./...
 
 $(LINTER):

@@ -16,13 +16,15 @@ import (
 // Module is the path of the module the rules are for.
 const Module = "gapura"
 
-// Package is what `go list -json` says about one package, as far as the rules need it. Test files are left out on purpose:
-// they may import anything.
+// Package is what `go list -json` says about one package, as far as the rules need it. The imports of test files are left
+// out on purpose: they may import anything.
 type Package struct {
-	Dir        string
-	ImportPath string
-	GoFiles    []string
-	Imports    []string
+	Dir          string
+	ImportPath   string
+	GoFiles      []string
+	TestGoFiles  []string
+	XTestGoFiles []string
+	Imports      []string
 }
 
 // Violation is one broken rule.
@@ -49,7 +51,7 @@ type Exception struct {
 
 // List returns the packages under dir, broken ones included: that they compile is the compiler's business.
 func List(dir string) ([]Package, error) {
-	cmd := exec.Command("go", "list", "-e", "-json=Dir,ImportPath,GoFiles,Imports", "./...")
+	cmd := exec.Command("go", "list", "-e", "-json=Dir,ImportPath,GoFiles,TestGoFiles,XTestGoFiles,Imports", "./...")
 	cmd.Dir = dir
 	out, err := cmd.Output()
 	if err != nil {
@@ -182,8 +184,9 @@ func importRule(from, to string) string {
 			"the rehearsal sees the server from outside, as a visitor does: it imports no edge and not the root")
 	case command:
 		return when(imported != outside && imported != root && imported != kit, "a command only calls internal/app")
+	default: // the root imports everything
+		return ""
 	}
-	return ""
 }
 
 func productRule(to string, imported layer) string {

@@ -135,6 +135,7 @@ func TestSourceRules(t *testing.T) {
 		{"internal/event", `import "time"; func f(t time.Time) { time.Since(t) }`, "time.Since"},
 		{"internal/clock", `import "time"; func f() { time.Now() }`, ""},
 		{"internal/httpapi", `import "time"; func f() { time.Now() }`, ""},
+		{"internal/store", `import "time"; func f() { time.Sleep(1) }`, "time.Sleep"},
 		{"internal/event", long, "f"},
 		{"test/peers", long, ""},
 	}
@@ -149,6 +150,23 @@ func TestSourceRules(t *testing.T) {
 		}
 		if got != test.want {
 			t.Errorf("%s: %.60q: found %q, want %q", test.pkg, test.source, got, test.want)
+		}
+	}
+}
+
+func TestATestSleepsOnlyInABubble(t *testing.T) {
+	t.Parallel()
+	for source, want := range map[string]int{
+		`import "time"; func f() { time.Sleep(1) }`:                          1,
+		`import ("time"; "testing/synctest"); func f() { time.Sleep(1) }`:    0,
+		`import "time"; func f() { time.AfterFunc(1, nil); other.Sleep(1) }`: 0,
+	} {
+		f, err := parseFile(full("internal/event"), "x_test.go", "x_test.go", "package x\n"+source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := f.checkTest(); len(found) != want {
+			t.Errorf("%s: found %v", source, found)
 		}
 	}
 }

@@ -23,13 +23,20 @@ func CheckSource(packages []Package, exceptions []Exception) ([]Violation, error
 		if !strings.HasPrefix(p.ImportPath, Module+"/") {
 			continue
 		}
-		files, err := parse(p)
+		files, err := parse(p, p.GoFiles)
+		if err != nil {
+			return nil, err
+		}
+		tests, err := parse(p, slices.Concat(p.TestGoFiles, p.XTestGoFiles))
 		if err != nil {
 			return nil, err
 		}
 		found = append(found, checkDoc(p, files)...)
 		for _, f := range files {
 			found = append(found, f.check()...)
+		}
+		for _, f := range tests {
+			found = append(found, f.checkTest()...)
 		}
 	}
 	return except(found, exceptions), nil
@@ -45,9 +52,9 @@ type file struct {
 	imports map[string]string // local name to import path
 }
 
-func parse(p Package) ([]*file, error) {
-	files := make([]*file, 0, len(p.GoFiles))
-	for _, name := range p.GoFiles {
+func parse(p Package, names []string) ([]*file, error) {
+	files := make([]*file, 0, len(names))
+	for _, name := range names {
 		f, err := parseFile(p.ImportPath, name, filepath.Join(p.Dir, name), nil)
 		if err != nil {
 			return nil, err
@@ -92,10 +99,7 @@ func checkDoc(p Package, files []*file) []Violation {
 
 func (f *file) check() []Violation {
 	var found []Violation
-	report := func(node ast.Node, what, rule string) {
-		where := f.name + ":" + strconv.Itoa(f.set.Position(node.Pos()).Line)
-		found = append(found, Violation{Where: where, What: what, Rule: rule})
-	}
+	report := func(node ast.Node, what, rule string) { found = append(found, f.violation(node, what, rule)) }
 	ast.Inspect(f.syntax, func(node ast.Node) bool {
 		switch n := node.(type) {
 		case *ast.FuncDecl:
@@ -114,6 +118,27 @@ func (f *file) check() []Violation {
 	return found
 }
 
+// checkTest holds the one rule for test files. In a synctest bubble sleeping costs nothing and is exact.
+func (f *file) checkTest() []Violation {
+	var found []Violation
+	for _, imported := range f.imports {
+		if imported == "testing/synctest" {
+			return nil
+		}
+	}
+	ast.Inspect(f.syntax, func(node ast.Node) bool {
+		if s, ok := node.(*ast.SelectorExpr); ok && f.selected(s) == "time.Sleep" {
+			found = append(found, f.violation(s, "time.Sleep", "a test waits on a signal: sleeping is slow or flaky, and often both"))
+		}
+		return true
+	})
+	return found
+}
+
+func (f *file) violation(node ast.Node, what, rule string) Violation {
+	return Violation{Where: f.name + ":" + strconv.Itoa(f.set.Position(node.Pos()).Line), What: what, Rule: rule}
+}
+
 func (f *file) checkFunction(function *ast.FuncDecl, report func(ast.Node, string, string)) {
 	name := function.Name.Name
 	if name == "init" && function.Recv == nil {
@@ -125,13 +150,17 @@ func (f *file) checkFunction(function *ast.FuncDecl, report func(ast.Node, strin
 	}
 }
 
-// selectorRule looks at package.Name expressions.
-func (f *file) selectorRule(s *ast.SelectorExpr) (what, rule string) {
+// selected is the import path and name behind a package.Name expression, empty for any other selector.
+func (f *file) selected(s *ast.SelectorExpr) string {
 	qualifier, ok := s.X.(*ast.Ident)
 	if !ok {
-		return "", ""
+		return ""
 	}
-	what = f.imports[qualifier.Name] + "." + s.Sel.Name
+	return f.imports[qualifier.Name] + "." + s.Sel.Name
+}
+
+func (f *file) selectorRule(s *ast.SelectorExpr) (what, rule string) {
+	what = f.selected(s)
 	switch what {
 	case "os.Exit", "log.Fatal", "log.Fatalf", "log.Fatalln":
 		return what, when(f.layer != command && f.layer != trial, "only a command ends the process: return an error")
@@ -140,6 +169,8 @@ func (f *file) selectorRule(s *ast.SelectorExpr) (what, rule string) {
 	case "time.Now", "time.Since", "time.Until":
 		owned := f.layer == product || f.layer == kit && f.pkg != "internal/clock"
 		return what, when(owned, "the product takes the time from a clock.Clock")
+	case "time.Sleep":
+		return what, when(f.layer != trial, "waiting is a timer in a select, which a context can end")
 	}
 	return "", ""
 }

@@ -69,11 +69,11 @@ func (s *RedisServer) startOn(program string, port int) error {
 }
 
 func (s *RedisServer) ping(ctx context.Context) error {
-	return s.do(ctx, func(c *redis.Client) error { return c.Ping(ctx).Err() })
+	return s.do(func(c *redis.Client) error { return c.Ping(ctx).Err() })
 }
 
 // do runs work with a short-lived client on database 0.
-func (s *RedisServer) do(ctx context.Context, work func(*redis.Client) error) error {
+func (s *RedisServer) do(work func(*redis.Client) error) error {
 	options := *s.options
 	options.MaxRetries = -1
 	client := redis.NewClient(&options)
@@ -111,7 +111,7 @@ func (s *RedisServer) PID() int {
 // is handed out again.
 func (s *RedisServer) CreateDatabase(ctx context.Context) (int, error) {
 	var database int
-	err := s.do(ctx, func(c *redis.Client) error {
+	err := s.do(func(c *redis.Client) error {
 		config, err := c.ConfigGet(ctx, "databases").Result()
 		if err != nil {
 			return err
@@ -135,7 +135,7 @@ func (s *RedisServer) CreateDatabase(ctx context.Context) (int, error) {
 
 // EmptyDatabase removes every key of a database.
 func (s *RedisServer) EmptyDatabase(ctx context.Context, database int) error {
-	return s.do(ctx, func(c *redis.Client) error {
+	return s.do(func(c *redis.Client) error {
 		_, err := c.Pipelined(ctx, func(p redis.Pipeliner) error {
 			p.Select(ctx, database)
 			p.FlushDB(ctx)

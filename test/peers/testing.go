@@ -57,7 +57,7 @@ func (s *shared[S]) get() (S, error) {
 
 func (s *shared[S]) stop() error {
 	var none S
-	if s.server == none || s.err != nil {
+	if s.server == none {
 		return nil
 	}
 	return s.server.Stop()
