@@ -1,0 +1,108 @@
+package site
+
+import (
+	"net/http"
+
+	"gapura/internal/event"
+	"gapura/internal/money"
+	"gapura/internal/registration"
+)
+
+// homeView is the list of races.
+type homeView struct {
+	Races []raceCard
+}
+
+type raceCard struct {
+	Name, City, Venue string
+	Link              string
+	Start             moment
+	State             badge
+	Distances         []string
+	From              string // the lowest price; "" without categories
+}
+
+// badge is a short state with the tone it is shown in: good, warn, off or soon.
+type badge struct{ Text, Tone string }
+
+func (s *Site) home(w http.ResponseWriter, r *http.Request) error {
+	say := s.words(r)
+	return s.servePrepared(w, r, preparedKey{"home", "", say.lang}, func() (*view, error) {
+		v := s.view(say, "home", "/", nil)
+		v.Title, v.Description = say.T("home.title"), say.T("home.lead")
+		body := homeView{}
+		for _, live := range s.config.Desk.Events() {
+			body.Races = append(body.Races, s.raceCard(say, live))
+		}
+		v.Body = body
+		return v, nil
+	})
+}
+
+func (s *Site) raceCard(say words, live registration.Live) raceCard {
+	e := live.Event
+	card := raceCard{
+		Name: e.Name.In(say.lang), City: e.Venue.City, Venue: e.Venue.Name,
+		Link:  s.link(say.lang, "/e/"+e.Slug, nil),
+		Start: say.moment(e.StartsAt, e.Location()), State: say.stateBadge(live),
+	}
+	var lowest money.Rupiah
+	for i := range e.Categories {
+		c := &e.Categories[i]
+		card.Distances = append(card.Distances, c.Name.In(say.lang))
+		if price := priceNow(live, c); i == 0 || price < lowest {
+			lowest = price
+		}
+	}
+	if len(e.Categories) > 0 {
+		card.From = say.price(lowest)
+	}
+	return card
+}
+
+func (w words) price(amount money.Rupiah) string {
+	if amount == 0 {
+		return w.T("price.free")
+	}
+	return amount.String()
+}
+
+// stateBadge says whether the race registers; one that is sold out only until holds return says so.
+func (w words) stateBadge(live registration.Live) badge {
+	switch live.Availability.State {
+	case registration.StateUpcoming:
+		return badge{w.T("state.upcoming"), "soon"}
+	case registration.StateOpen:
+		return badge{w.T("state.open"), "good"}
+	case registration.StateSoldOut:
+		if mayReturn(live) {
+			return badge{w.T("state.held"), "warn"}
+		}
+		return badge{w.T("state.sold_out"), "off"}
+	default:
+		return badge{w.T("state.closed"), "off"}
+	}
+}
+
+// mayReturn reports whether a category that is sold out now waits for holds.
+func mayReturn(live registration.Live) bool {
+	for _, c := range live.Availability.Categories {
+		if c.Level == registration.Held {
+			return true
+		}
+	}
+	return false
+}
+
+// priceNow is what the next participant of c pays. A snapshot that does not know the category means the ordinary price.
+func priceNow(live registration.Live, c *event.Category) money.Rupiah {
+	return c.PriceOf(tierNow(live, c))
+}
+
+func tierNow(live registration.Live, c *event.Category) int {
+	known, ok := live.Availability.Categories[c.ID]
+	if !ok || known.Tier >= len(c.Prices) {
+		return -1
+	}
+	return known.Tier
+}
