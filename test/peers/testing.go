@@ -74,7 +74,7 @@ func MariaDB(t TB) *MariaDBServer {
 	return s
 }
 
-// PrivateMariaDB starts a server for one test, which may kill it; it takes about three seconds.
+// PrivateMariaDB starts a server for one test, which may kill it; it takes about a second.
 func PrivateMariaDB(t TB) *MariaDBServer {
 	t.Helper()
 	s, err := StartMariaDB()
