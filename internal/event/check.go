@@ -112,7 +112,7 @@ func (r *reader) checkReferences(ids []string, path string, known map[string]str
 	seen := map[string]string{}
 	for i, id := range ids {
 		at := fmt.Sprintf("%s[%d]", path, i)
-		if _, ok := known[id]; !ok && id != "" {
+		if _, ok := known[id]; !ok && id != "" && !r.bad["categories"] {
 			r.fault(at, "there is no category %s", quoted(id))
 			continue
 		}

@@ -89,7 +89,9 @@ func ParseFile(data []byte) (*File, error) {
 	r.refuseIndirection(root)
 	f := &File{Event: &Event{}, lines: r.lines}
 	r.event(f, root)
-	r.check(f.Event)
+	if root.Kind == yaml.MappingNode {
+		r.check(f.Event)
+	}
 	if len(r.faults) > 0 {
 		return nil, r.err()
 	}
@@ -176,7 +178,11 @@ func joinSurrogates(data []byte) []byte {
 	})
 }
 
-var syntaxLine = regexp.MustCompile(`^line (\d+): `)
+var (
+	syntaxLine = regexp.MustCompile(`^line (\d+): `)
+	// yaml.v3 counts lines from 0 where its parser complains and from 1 where its scanner does; these are the parser's.
+	countsFromZero = regexp.MustCompile(`^did not find expected (node content|key|'-' indicator|',' or|<)`)
+)
 
 func syntaxFault(err error) FileFault {
 	message := strings.TrimPrefix(err.Error(), "yaml: ")
@@ -184,6 +190,9 @@ func syntaxFault(err error) FileFault {
 	if m := syntaxLine.FindStringSubmatch(message); m != nil {
 		fault.Line, _ = strconv.Atoi(m[1])
 		message = message[len(m[0]):]
+		if countsFromZero.MatchString(message) {
+			fault.Line++
+		}
 	}
 	fault.Reason = "this is not valid YAML or JSON: " + message
 	return fault
