@@ -13,11 +13,14 @@ import (
 type Admission struct {
 	Capacity    float64 `json:"capacity"`    // orders a second that the engine is thought to manage
 	Share       float64 `json:"share"`       // orders for each entry
-	Brake       float64 `json:"brake"`       // 0 stop .. 1 free
+	Brake       float64 `json:"brake"`       // 0 stop .. 1 free; above 1 by a hair while the engine idles
+	Free        float64 `json:"free"`        // how far the brake may let go again after a stall, 0 .. 1
+	Pressure    float64 `json:"pressure"`    // seconds, at the last step
 	Carry       float64 `json:"carry"`       // entries that did not make a whole one yet
 	Entering    float64 `json:"entering"`    // entries a second, delayed as people delay their orders
 	Ordering    float64 `json:"ordering"`    // orders a second, smoothed
-	Outstanding float64 `json:"outstanding"` // entered and may still order
+	Entries     float64 `json:"entries"`     // entries a second in the last second or so
+	Outstanding float64 `json:"outstanding"` // orders to be expected from those who have entered
 	Shown       float64 `json:"shown"`       // the rate that is published
 	Saturated   bool    `json:"saturated"`   // the engine has once shown its limit
 }
@@ -26,18 +29,18 @@ type Admission struct {
 type Tuning struct {
 	Capacity float64       // orders a second to start from
 	Share    float64       // orders for each entry to start from
-	Target   time.Duration // pressure (queue wait or commit time) above which it brakes
+	Target   time.Duration // pressure (queue wait or commit time) that it steers for
 	Stall    time.Duration // pressure above which nobody enters
 	Reaction time.Duration // from entering to ordering, usually
-	PassLife time.Duration // after this an entry without an order is over
 }
 
-// DefaultTuning returns constants that the simulation in the tests holds for engines of 200 to 20,000 orders a second. A
-// target of 150 ms is what p99 of an acknowledged order may be; 5 s is what one click with a filled form takes a crowd.
+// DefaultTuning returns constants that the simulation in the tests holds for engines of 200 to 20,000 orders a second.
+// With 100 ms in front of it an engine never idles, and an order is still answered well within a second; 5 s is what one
+// click with a filled form takes a crowd.
 func DefaultTuning() Tuning {
 	return Tuning{
-		Capacity: 500, Share: 0.7, Target: 150 * time.Millisecond, Stall: time.Second,
-		Reaction: 5 * time.Second, PassLife: PassLife,
+		Capacity: 500, Share: 0.7, Target: 100 * time.Millisecond, Stall: time.Second,
+		Reaction: 5 * time.Second,
 	}
 }
 
@@ -54,7 +57,7 @@ type Reading struct {
 
 // NewAdmission returns the controller's first state.
 func NewAdmission(t Tuning) Admission {
-	return Admission{Capacity: t.Capacity, Share: t.Share, Brake: 1}
+	return Admission{Capacity: t.Capacity, Share: t.Share, Brake: 1, Free: 1}
 }
 
 // Step returns the state after r and how many enter now. With nobody waiting it still lets up to a second's worth of
@@ -67,7 +70,7 @@ func (a Admission) Step(t Tuning, r Reading) (Admission, int64) {
 	a.observe(t, r, dt)
 	a.brake(t, r, dt)
 	rate := a.rate(r)
-	a.Carry = min(a.Carry+rate*dt, max(rate, 1))
+	a.Carry = min(a.Carry+rate*dt, 2*max(rate, 1))
 	n := int64(a.Carry)
 	n = min(n, r.Waiting+int64(math.Ceil(rate)))
 	if r.Remaining >= 0 {
@@ -79,61 +82,68 @@ func (a Admission) Step(t Tuning, r Reading) (Admission, int64) {
 	return a, n
 }
 
-// rate returns entries a second. 0.97: the last percents of an engine cost more queue than they give.
+// rate returns entries a second.
 func (a *Admission) rate(r Reading) float64 {
 	if r.Paused {
 		return 0
 	}
-	rate := 0.97 * a.Capacity * a.Brake / a.Share
+	rate := a.Capacity * a.Brake / a.Share
 	if r.Ceiling > 0 {
 		rate = min(rate, r.Ceiling)
 	}
 	return rate
 }
 
-// room returns how many may enter without more orders to be expected than places remain. Letting 5% more in fills what
-// is left when fewer order than usual; the engine refuses the rest.
+// room returns how many may enter without more orders to be expected than places remain.
 func (a *Admission) room(remaining int64) int64 {
 	if remaining == 0 {
 		return 0
 	}
-	return int64(math.Ceil(1.05*float64(remaining)/a.Share - a.Outstanding))
+	return int64(math.Ceil((float64(remaining) - a.Outstanding) / a.Share))
 }
 
-// observe learns capacity while the engine shows its limit, and the share while it does not: a saturated engine's orders
-// say nothing about how many wanted to order.
+// observe learns the capacity while the engine has work waiting, and the share from what comes in: what was done, and by
+// how much the work that waits has grown.
 func (a *Admission) observe(t Tuning, r Reading, dt float64) {
-	orders := float64(r.Orders) / dt
-	a.Ordering += (orders - a.Ordering) * fade(dt, 2)
-	switch {
-	case r.Pressure >= t.Stall:
-		// A stalled engine says nothing about what it manages otherwise.
-	case r.Pressure > t.Target/2:
-		a.Saturated = true
-		a.Capacity += (max(a.Ordering, 1) - a.Capacity) * fade(dt, 10)
-	case a.Ordering > 0.85*a.Capacity:
-		growth := 0.5 // until its limit is known, otherwise probe gently
-		if a.Saturated {
-			growth = 0.02
-		}
-		a.Capacity *= 1 + growth*dt
+	orders, pressure := float64(r.Orders)/dt, r.Pressure.Seconds()
+	coming := orders + a.Capacity*(pressure-a.Pressure)/dt
+	stalled := max(a.Pressure, pressure) >= t.Stall.Seconds() && orders < 0.2*a.Capacity
+	a.Pressure = pressure
+	if stalled {
+		return // a stalled engine says nothing about what it manages otherwise, nor about what comes in
 	}
-	if r.Pressure <= t.Target/2 && a.Entering*a.Share > 1 {
-		share := min(max(a.Ordering/a.Entering, 0.05), 3) // above 1: orders of those who came earlier
-		a.Share += (share - a.Share) * fade(dt, 30)
+	a.Ordering += (orders - a.Ordering) * fade(dt, 3)
+	switch busy := r.Pressure > t.Target/2; {
+	case busy && a.Saturated:
+		a.Capacity += (max(a.Ordering, 1) - a.Capacity) * fade(dt, 10)
+	case busy:
+		a.Saturated, a.Capacity = true, max(a.Ordering, orders, 1)
+	case !a.Saturated && a.Ordering > 0.65*a.Capacity:
+		a.Capacity *= 1 + 0.5*dt // orders follow entries after Reaction: this overshoots by at most 1/0.65
+	case a.Ordering > 0.93*a.Capacity:
+		a.Capacity *= 1 + 0.02*dt
+	}
+	// While entries are being cut, those who entered before are most of those who order.
+	if steady := a.Entries > 0.6*a.Entering; steady && a.Entering*a.Share > 1 {
+		memory := 10.0 // seconds; a first idea is worth little
+		if a.Saturated {
+			memory = 30
+		}
+		a.Share += (coming/a.Entering - a.Share) * fade(dt, memory)
+		a.Share = min(max(a.Share, 0.05), 1)
 	}
 }
 
-// brake stops at a stall, slows down in proportion to the pressure, and lets go over eight seconds.
+// brake stops at a stall and lets go over eight seconds. Otherwise it steers for the target so gently that what waits too
+// much is gone after twice the time in which the crowd reacts: faster would swing.
 func (a *Admission) brake(t Tuning, r Reading, dt float64) {
-	switch excess := float64(r.Pressure)/float64(t.Target) - 1; {
-	case r.Pressure >= t.Stall:
-		a.Brake = 0
-	case excess > 0:
-		a.Brake *= 1 - min(0.25*excess*dt, 0.9)
-	case r.Pressure < t.Target/2:
-		a.Brake = min(1, a.Brake+dt/8)
+	if r.Pressure >= t.Stall {
+		a.Free, a.Brake = 0, 0
+		return
 	}
+	a.Free = min(1, a.Free+dt/8)
+	excess := (r.Pressure - t.Target).Seconds() / (2 * t.Reaction.Seconds())
+	a.Brake = a.Free * (1 - excess)
 }
 
 // account remembers n entries for what comes later.
@@ -144,7 +154,10 @@ func (a *Admission) account(t Tuning, r Reading, n int64, dt float64) {
 	if a.Shown < 0.05 {
 		a.Shown = 0
 	}
-	a.Outstanding = max(0, a.Outstanding*(1-fade(dt, t.PassLife.Seconds()))-float64(r.Orders)) + float64(n)
+	a.Entries += (entries - a.Entries) * fade(dt, 1)
+	// Who has not ordered after many times the usual delay is not expected any more.
+	forgotten := a.Outstanding * fade(dt, 8*t.Reaction.Seconds())
+	a.Outstanding = max(0, a.Outstanding-forgotten-float64(r.Orders)) + float64(n)*a.Share
 }
 
 // fade returns how much of a difference an average with that time constant makes up in dt, both in seconds.

@@ -97,6 +97,7 @@ type Arrival struct {
 // PassRow is a pass as it is kept.
 type PassRow struct {
 	Number  Number
+	Place   int64   // that of the ticket it was exchanged for: 0 for a drawn one
 	Key     KeyHash // zero: not yet bound to an idempotency key
 	Expires time.Time
 }
@@ -133,12 +134,13 @@ type Store interface {
 	SaveDraws(ctx context.Context, eventID int64, numbers []Number) error
 	// Numbers returns every number that drew, in any order.
 	Numbers(ctx context.Context, eventID int64) ([]Number, error)
-	// TakePlaces gives out the next places in the order of arrivals, and raises Late by as many. A person's number keeps
-	// the place it has, unless its pass expired unused before now: then it gets a new place and the pass is removed.
-	// Only persons' places are kept as rows.
+	// TakePlaces gives out the next places in the order of arrivals, and raises Late by as many. A person has one place:
+	// 0 if the number drew, or the one it was given before. Only if the pass for that very place expired before now, a new
+	// place is given. Persons' places are kept as rows, others are only counted.
 	TakePlaces(ctx context.Context, eventID int64, arrivals []Arrival, now time.Time) ([]int64, error)
-	// IssuePasses keeps passes; for a number that has one already the kept one is returned instead, expired or not.
-	IssuePasses(ctx context.Context, eventID int64, passes []PassRow) ([]PassRow, error)
+	// IssuePasses keeps passes. For a number that has one already the kept one is returned instead, expired or not, unless
+	// it expired before now and the new one is for a later place: then it is replaced.
+	IssuePasses(ctx context.Context, eventID int64, passes []PassRow, now time.Time) ([]PassRow, error)
 	// BindPasses binds each pass to the key unless it is bound already, and returns the keys that they are bound to: zero
 	// where there is no such pass.
 	BindPasses(ctx context.Context, eventID int64, bindings []Binding) ([]KeyHash, error)

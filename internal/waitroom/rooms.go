@@ -253,7 +253,7 @@ func (rm *room) takePlaces(ctx context.Context, arrivals []Arrival) ([]int64, er
 func (rm *room) issuePasses(ctx context.Context, rows []PassRow) ([]PassRow, error) {
 	number := func(p PassRow) Number { return p.Number }
 	return once(rows, number, func(distinct []PassRow) ([]PassRow, error) {
-		return rm.cfg.Store.IssuePasses(ctx, rm.set.Load().EventID, distinct)
+		return rm.cfg.Store.IssuePasses(ctx, rm.set.Load().EventID, distinct, rm.now())
 	})
 }
 

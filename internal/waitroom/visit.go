@@ -28,7 +28,8 @@ func (rs *Rooms) State(eventID int64) (State, error) {
 }
 
 // Join gives v a place: in the draw while that is open, else at the end of the line. It returns once the place is
-// durable. Whoever comes again with its ticket needs no other: see Find. Faults: closed, sold_out, overloaded, not_found.
+// durable. Whoever comes again with its ticket needs no other: see Find. A person gets the ticket it has, also when it
+// lost it; once its pass has lapsed, a new one at the end of the line. Faults: closed, sold_out, overloaded, not_found.
 func (rs *Rooms) Join(ctx context.Context, eventID int64, v Visitor) (Ticket, string, error) {
 	rm, err := rs.room(eventID)
 	if err != nil {
@@ -58,15 +59,10 @@ func (rm *room) join(ctx context.Context, r *Record, v Visitor) (Ticket, error) 
 			return t, err
 		}
 	}
-	if set.Person && set.Draw {
-		// A person who drew, lost the ticket and asks again keeps the drawn place.
-		draw, err := rm.list(ctx, r)
-		if err != nil || (draw != nil && draw.Has(number)) {
-			return t, err
-		}
-	}
 	place, err := rm.places.do(ctx, Arrival{Number: number, Person: set.Person})
-	t.Kind, t.Place = Late, place
+	if place > 0 {
+		t.Kind, t.Place = Late, place
+	}
 	return t, err
 }
 
@@ -176,7 +172,9 @@ func (v *view) mayEnter(t Ticket) error {
 func (rm *room) issue(ctx context.Context, t Ticket, key KeyHash) (Pass, error) {
 	now := rm.now()
 	number := t.Visitor.Number(t.EventID)
-	row, err := rm.passes.do(ctx, PassRow{Number: number, Key: key, Expires: now.Add(PassLife).Truncate(time.Second)})
+	row, err := rm.passes.do(ctx, PassRow{
+		Number: number, Place: t.Place, Key: key, Expires: now.Add(PassLife).Truncate(time.Second),
+	})
 	if err != nil {
 		return Pass{}, err
 	}

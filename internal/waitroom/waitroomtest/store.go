@@ -132,13 +132,11 @@ func (s *Store) TakePlaces(ctx context.Context, eventID int64, arrivals []waitro
 
 func (k *kept) place(a waitroom.Arrival, now time.Time) int64 {
 	if a.Person {
+		place, has := k.persons[a.Number]
 		pass, passed := k.passes[a.Number]
-		lapsed := passed && !now.Before(pass.Expires) && pass.Key == waitroom.KeyHash{}
-		if place, has := k.persons[a.Number]; has && !lapsed {
+		lapsed := passed && pass.Place == place && !now.Before(pass.Expires)
+		if (has || k.draws[a.Number]) && !lapsed {
 			return place
-		}
-		if lapsed {
-			delete(k.passes, a.Number)
 		}
 	}
 	k.record.Late++
@@ -149,10 +147,11 @@ func (k *kept) place(a waitroom.Arrival, now time.Time) int64 {
 }
 
 // IssuePasses implements waitroom.Store.
-func (s *Store) IssuePasses(ctx context.Context, eventID int64, passes []waitroom.PassRow) (rows []waitroom.PassRow, err error) {
+func (s *Store) IssuePasses(ctx context.Context, eventID int64, passes []waitroom.PassRow, now time.Time) (rows []waitroom.PassRow, err error) {
 	err = s.do(ctx, "IssuePasses", eventID, func(k *kept) error {
 		for _, p := range passes {
-			if _, has := k.passes[p.Number]; !has {
+			old, has := k.passes[p.Number]
+			if !has || (!now.Before(old.Expires) && p.Place > old.Place) {
 				k.passes[p.Number] = p
 			}
 			rows = append(rows, k.passes[p.Number])
