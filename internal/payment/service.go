@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gapura/internal/clock"
+	"gapura/internal/fault"
 	"gapura/internal/id"
 	"gapura/internal/money"
 	"gapura/internal/registration"
@@ -172,8 +173,8 @@ type Service struct {
 	ItemName func(order registration.Order, category string) string // a line of the bill; nil: the category's id
 }
 
-// Attempt returns the page on which the order is paid, making it if there is none. Its faults are those of Start; a
-// *ProviderError if the provider did not make the page, after which a later call begins anew.
+// Attempt returns the page on which the order is paid, making it if there is none. Its faults are those of Start, and
+// overloaded while the provider does not answer; a *ProviderError if the provider refused, which waiting does not mend.
 func (s *Service) Attempt(ctx context.Context, order id.ID, finishURL string) (Attempt, error) {
 	var n int
 	var fresh bool
@@ -197,9 +198,9 @@ func (s *Service) open(ctx context.Context, c Case, a Attempt, finishURL string)
 		if !Temporary(err) {
 			// The provider made no page, so the next request need not wait for the lease to end.
 			_, closing := s.close(ctx, c.Order.ID, a.N)
-			err = errors.Join(err, closing)
+			return Attempt{}, errors.Join(err, closing)
 		}
-		return Attempt{}, err
+		return Attempt{}, fault.Wrap(fault.Overloaded, err).After(s.Policy.StartLease)
 	}
 	var closed bool
 	c, err = s.Store.Change(ctx, c.Order.ID, func(c Case) (d Decision, err error) {
