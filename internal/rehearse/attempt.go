@@ -48,6 +48,12 @@ func (a *Attempt) Registers() bool { return a.Kind != Cancel }
 // Acknowledged reports whether the visitor learned with this answer, for the first time, that the order exists.
 func (a *Attempt) Acknowledged() bool { return a.Code == CodeAcknowledged }
 
+// unclear reports whether the visitor cannot know what became of the request: there was no answer, the server says so
+// itself, or it broke.
+func (a *Attempt) unclear(code string) bool {
+	return !a.Code.Answered() || code == "idempotency_in_flight" || code == "outcome_unknown" || a.Status >= 500 && a.Status != 503
+}
+
 // Receipt is what the server gives to whoever registered.
 type Receipt struct {
 	ID    string

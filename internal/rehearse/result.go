@@ -198,8 +198,12 @@ func (r *Result) recoveries() []Recovery {
 	return out
 }
 
-// window is how long the rate has to be normal, and over how long it is compared: one second.
-const window = int(time.Second / step)
+// window is over how long the rate is compared: one second, of which no fifth may be below half of the rate. Without the
+// second condition the burst of repeats when a server comes back would count for the silence before it.
+const (
+	window = int(time.Second / step)
+	part   = window / 5
+)
 
 // recovery compares the rate in the seconds before a disturbance (up to five) with that of every second after its end.
 func recovery(name string, acknowledged []int, begin, end, length time.Duration) Recovery {
@@ -209,15 +213,25 @@ func recovery(name string, acknowledged []int, begin, end, length time.Duration)
 	if b == from {
 		return rec
 	}
-	rec.Before = float64(sum(acknowledged[from:b])) / (float64(b-from) * step.Seconds())
+	perStep := float64(sum(acknowledged[from:b])) / float64(b-from)
+	rec.Before = perStep / step.Seconds()
 	for i := int(end / step); i+window <= min(len(acknowledged), int(length/step)+1); i++ {
-		if float64(sum(acknowledged[i:i+window])) >= 0.9*rec.Before*float64(window)*step.Seconds() {
-			rec.Took = time.Duration(i)*step - end
-			rec.Took = max(rec.Took, 0)
+		if normal(acknowledged[i:i+window], perStep) {
+			rec.Took = max(time.Duration(i)*step-end, 0)
 			return rec
 		}
 	}
 	return rec
+}
+
+// normal reports whether the rate was within 90% of perStep, evenly enough.
+func normal(acknowledged []int, perStep float64) bool {
+	for i := 0; i < len(acknowledged); i += part {
+		if float64(sum(acknowledged[i:i+part])) < 0.5*perStep*float64(part) {
+			return false
+		}
+	}
+	return float64(sum(acknowledged)) >= 0.9*perStep*float64(len(acknowledged))
 }
 
 func sum(n []int) int {

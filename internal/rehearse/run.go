@@ -52,14 +52,13 @@ func rehearse(ctx context.Context, e *engine, w io.Writer) (*Result, error) {
 	}
 	defer idle.close()
 	c := newCollector(e, w)
-	started := time.Now()
 	if err := e.play(ctx, c.watch); err != nil {
 		return nil, err
 	}
 	c.report(c.collect())
 	c.finish()
 	r := summarise(e, c.attempts)
-	r.Started, r.IdleOpen = started.UTC(), idle.alive()
+	r.Started, r.IdleOpen = e.opening.UTC(), idle.alive()
 	return r, nil
 }
 

@@ -178,8 +178,8 @@ func readReceipt(body []byte) Receipt {
 const (
 	repeatWait  = 200 * time.Millisecond // doubled with every repeat
 	repeatLimit = 3 * time.Second
-	replayWait  = time.Second
-	cancelWait  = 2 * time.Second
+	replayWait  = 500 * time.Millisecond
+	cancelWait  = time.Second
 )
 
 // next plans what the visitor does after the attempt.
@@ -189,23 +189,11 @@ func (w *worker) next(t *task, a *Attempt) {
 		w.afterAcknowledged(t, a)
 	case a.Code == CodeReplayed || t.kind == Double:
 		// Whoever has the order is done, and whoever clicked twice waits for the answer to the first click.
-	case w.unclear(a):
+	case a.unclear(w.e.codes.name(a.Code)):
 		w.repeat(t)
 	case a.Status == 503 || a.Status == 429:
 		w.comeBack(t)
 	}
-}
-
-// unclear reports whether the visitor cannot know what became of the request.
-func (w *worker) unclear(a *Attempt) bool {
-	if !a.Code.Answered() {
-		return true
-	}
-	switch w.e.codes.name(a.Code) {
-	case "idempotency_in_flight", "outcome_unknown":
-		return true
-	}
-	return false
 }
 
 func (w *worker) afterAcknowledged(t *task, a *Attempt) {

@@ -110,7 +110,11 @@ func (c *Crowd) add(o Order) {
 	}
 }
 
-// addSecondCategories lets a share of the people with an order of their own try another category within three seconds.
+// secondThoughts is how soon at the latest a person tries another category: some while the first request is under way, most
+// after it.
+const secondThoughts = 1500 * time.Millisecond
+
+// addSecondCategories lets a share of the people with an order of their own try another category soon after.
 func (c *Crowd) addSecondCategories(r *rand.Rand, categories int, share float64) {
 	if categories < 2 {
 		return
@@ -121,7 +125,7 @@ func (c *Crowd) addSecondCategories(r *rand.Rand, categories int, share float64)
 			continue
 		}
 		o := first
-		o.At += time.Duration(r.Int64N(int64(3 * time.Second)))
+		o.At += time.Duration(r.Int64N(int64(secondThoughts)))
 		o.Habit, o.Twin = SecondCategory, int32(i)
 		o.Categories[0] = uint8((int(first.Categories[0]) + 1 + r.IntN(categories-1)) % categories)
 		c.Orders = append(c.Orders, o)
