@@ -8,16 +8,16 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// Compare says in words what the file changes about the event it would replace, given what is sold, and refuses with a
-// *FileError what would break a promise to someone who has a place: less of a quota, stock or early price than is sold,
-// the removal of what was chosen, another meaning of a price tier, other rules of uniqueness. Without changes both are
-// nil. A file without a code keeps the code of old, which Compare writes into f.Event.
+// Compare says in words what the file changes about old, the event it replaces (nil for a new event), given what is sold,
+// and refuses with a *FileError what would break a promise to someone who has a place: less of a quota, stock or early
+// price than is sold, the removal of what was chosen, another meaning of a price tier, other rules of uniqueness. Without
+// changes both results are nil.
 //
-// Quotas may begin or cease to cover a category that sold; what counts against them is then the sum of their new
-// categories. Whoever applies the file must recount the quotas from the participants in the same transaction.
+// Quotas may begin or cease to cover a category that sold. Whoever stores the file must therefore set the counter of every
+// quota to its Sum in the same transaction.
 func (f *File) Compare(old *Event, sold Sold) (changes []string, err error) {
-	if !f.codeGiven {
-		f.Event.Code = old.Code
+	if old == nil {
+		return []string{"event " + f.Event.Slug + ": new"}, nil
 	}
 	c := &comparison{file: f, old: old, new: f.Event, sold: sold}
 	c.identity()
@@ -46,9 +46,8 @@ func (c *comparison) fault(path, format string, args ...any) {
 func (c *comparison) identity() {
 	if c.new.Slug != c.old.Slug {
 		c.fault("slug", "must stay %q: the slug is the event's address; apply another slug as a new event", c.old.Slug)
-	}
-	if c.new.Code != c.old.Code {
-		c.fault("code", "must stay %s, because order numbers begin with it", c.old.Code)
+	} else if c.new.Code != c.old.Code {
+		c.fault("code", "must stay %s, because order numbers begin with it; write code: %s", c.old.Code, c.old.Code)
 	}
 	if c.total() > 0 && !sameSet(c.old.Rules.UniqueBy, c.new.Rules.UniqueBy) {
 		c.fault("registration.unique_by", "must stay [%s], because %s already registered under that rule",
@@ -114,7 +113,7 @@ func sameTier(was, now []Tier, i int) bool {
 
 func (c *comparison) quotas() {
 	for i, q := range c.new.Quotas {
-		if n := c.covered(q); n > q.Size {
+		if n := q.Sum(func(counter Counter) int { return c.sold[counter] }); n > q.Size {
 			c.fault(fmt.Sprintf("quotas[%d].size", i), "must be at least %d, because that many are sold in its categories", n)
 		}
 	}
@@ -124,15 +123,6 @@ func (c *comparison) quotas() {
 			c.fault("quotas", "must keep the quota %q, from which %s took a place; make it larger instead", was.ID, people(n))
 		}
 	}
-}
-
-// covered is how many live participants the quota counts with the categories it names now.
-func (c *comparison) covered(q Quota) int {
-	n := 0
-	for _, id := range q.Categories {
-		n += c.sold[CategoryCounter(id)]
-	}
-	return n
 }
 
 func (c *comparison) questions() {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 )
 
 const compareBase = `slug: run-2027
@@ -113,7 +114,7 @@ func TestCompareRefusesWhatBreaksAPromise(t *testing.T) {
 		{"tier gone", []string{", {name: Presale, price: 225000, until: 2027-01-01T00:00}", ""}, `line 8: categories[0].prices: must keep the tier "Presale" as number 2, because 20 participants bought at it; add tiers below it and end it by until`},
 		{"unique", []string{"[email, phone]", "[email]"}, `line 6: registration.unique_by: must stay [email, phone], because 121 participants already registered under that rule`},
 		{"slug", []string{"slug: run-2027", "slug: run-2028"}, `line 1: slug: must stay "run-2027": the slug is the event's address; apply another slug as a new event`},
-		{"code", []string{"slug: run-2027", "slug: run-2027\ncode: RN"}, `line 2: code: must stay RUN27, because order numbers begin with it`},
+		{"code", []string{"slug: run-2027", "slug: run-2027\ncode: RN"}, `line 2: code: must stay RUN27, because order numbers begin with it; write code: RUN27`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -155,15 +156,32 @@ func TestCompareAllowsEverythingButIdentityBeforeSales(t *testing.T) {
 	}
 }
 
-func TestCompareKeepsTheCodeThatTheFileLeavesOut(t *testing.T) {
+// TestAQuotaIsTheSumOfItsCategories: however a crowd registers, Sum of the category counters is the counter of the quota.
+func TestAQuotaIsTheSumOfItsCategories(t *testing.T) {
 	t.Parallel()
-	old := mustParse(t, []byte(strings.Replace(compareBase, "name: Run\n", "name: Run\ncode: OLD1\n", 1)))
+	rapid.Check(t, func(rt *rapid.T) {
+		e, sold := anyEvent(rt), Sold{}
+		for range rapid.IntRange(0, 30).Draw(rt, "crowd") {
+			for _, c := range e.CountersOf(rapid.SampledFrom(e.Categories).Draw(rt, "category").ID, nil, -1) {
+				sold[c]++
+			}
+		}
+		for _, q := range e.Quotas {
+			if n := q.Sum(func(c Counter) int { return sold[c] }); n != sold[QuotaCounter(q.ID)] {
+				rt.Fatalf("quota %s: sum %d, counted %d", q.ID, n, sold[QuotaCounter(q.ID)])
+			}
+		}
+	})
+}
+
+func TestCompareWithNothing(t *testing.T) {
+	t.Parallel()
 	f, err := ParseFile([]byte(compareBase))
 	if err != nil {
 		t.Fatal(err)
 	}
-	changes, err := f.Compare(old, nil)
-	if err != nil || len(changes) > 0 || f.Event.Code != "OLD1" {
-		t.Errorf("changes %q, error %v, code %s", changes, err, f.Event.Code)
+	changes, err := f.Compare(nil, nil)
+	if err != nil || !slices.Equal(changes, []string{"event run-2027: new"}) {
+		t.Errorf("changes %q, error %v", changes, err)
 	}
 }

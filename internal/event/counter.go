@@ -214,6 +214,16 @@ func (q *Quota) Covers(categoryID string) bool {
 	return false
 }
 
+// Sum adds up the counters of the categories that q covers. Every participant is in one category, so the sum is what counts
+// against q, also when q did not exist or covered others while they registered.
+func (q *Quota) Sum(of func(Counter) int) int {
+	n := 0
+	for _, id := range q.Categories {
+		n += of(CategoryCounter(id))
+	}
+	return n
+}
+
 // Counters lists every counter of the event with its limit: quotas, categories, options, tiers, each in file order.
 // The slice is shared: do not change it.
 func (e *Event) Counters() []CounterLimit { return e.lookup().limits }

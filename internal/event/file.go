@@ -26,8 +26,7 @@ type File struct {
 	Event    *Event
 	Warnings []FileFault // allowed, but probably not meant
 
-	codeGiven bool
-	lines     map[string]int
+	lines map[string]int
 }
 
 // FileFault is one thing wrong in an event file.

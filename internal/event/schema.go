@@ -64,8 +64,7 @@ func (r *reader) event(f *File, n *yaml.Node) {
 		may("tax", func(n *yaml.Node, path string) { r.tax(&e.Tax, n, path) }),
 		may("organiser", func(n *yaml.Node, path string) { r.organiser(&e.Organiser, n, path) }),
 	)
-	f.codeGiven = e.Code != ""
-	if !f.codeGiven {
+	if e.Code == "" {
 		e.Code = defaultCode(e.Slug)
 	}
 }
