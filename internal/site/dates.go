@@ -2,6 +2,7 @@ package site
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -98,9 +99,9 @@ func zoneName(t time.Time) string {
 	return name
 }
 
-// kilometres writes a distance as people say it: 10, 21,1 or 42,195.
+// kilometres writes a distance as people say it: 10, 21,1 or 42,2.
 func (w words) kilometres(metres int) string {
-	s := strconv.FormatFloat(float64(metres)/1000, 'f', -1, 64)
+	s := strconv.FormatFloat(math.Round(float64(metres)/100)/10, 'f', -1, 64)
 	if w.lang == indonesian {
 		s = strings.Replace(s, ".", ",", 1)
 	}

@@ -36,7 +36,6 @@ type categoryCard struct {
 	Price     string
 	Normal    string // the ordinary price while a lower one applies
 	TierName  string // the price tier that applies now
-	TierEnds  string
 	Tiers     []tierLine
 	Level     badge
 	Gone      bool
@@ -135,7 +134,7 @@ func (w words) categoryCard(live registration.Live, c *event.Category, now time.
 		card.Distance = w.kilometres(c.DistanceM)
 	}
 	if tier >= 0 {
-		card.TierName, card.TierEnds = c.Prices[tier].Name, w.tierEnds(c.Prices[tier], live.Event.Location())
+		card.TierName = c.Prices[tier].Name
 		if c.PriceOf(tier) < c.Price {
 			card.Normal = c.Price.String()
 		}

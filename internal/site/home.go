@@ -2,6 +2,7 @@ package site
 
 import (
 	"net/http"
+	"slices"
 
 	"gapura/internal/event"
 	"gapura/internal/money"
@@ -19,7 +20,7 @@ type raceCard struct {
 	Start             moment
 	State             badge
 	Distances         []string
-	From              string // the lowest price; "" without categories
+	Prices            string // from the lowest to the highest
 }
 
 // badge is a short state with the tone it is shown in: good, warn, off or soon.
@@ -46,18 +47,23 @@ func (s *Site) raceCard(say words, live registration.Live) raceCard {
 		Link:  s.link(say.lang, "/e/"+e.Slug, nil),
 		Start: say.moment(e.StartsAt, e.Location()), State: say.stateBadge(live),
 	}
-	var lowest money.Rupiah
+	prices := make([]money.Rupiah, 0, len(e.Categories))
 	for i := range e.Categories {
 		c := &e.Categories[i]
 		card.Distances = append(card.Distances, c.Name.In(say.lang))
-		if price := priceNow(live, c); i == 0 || price < lowest {
-			lowest = price
-		}
+		prices = append(prices, priceNow(live, c))
 	}
-	if len(e.Categories) > 0 {
-		card.From = say.price(lowest)
+	if len(prices) > 0 {
+		card.Prices = say.priceRange(slices.Min(prices), slices.Max(prices))
 	}
 	return card
+}
+
+func (w words) priceRange(lowest, highest money.Rupiah) string {
+	if lowest == highest {
+		return w.price(lowest)
+	}
+	return w.T("home.prices", "low", w.price(lowest), "high", w.price(highest))
 }
 
 func (w words) price(amount money.Rupiah) string {

@@ -86,15 +86,20 @@ func previewAPI(mux *http.ServeMux, d *desk) {
 		}
 		answer(w, http.StatusCreated, receipt.Order)
 	})
-	mux.HandleFunc("GET /api/v1/orders/by-key/{key}", func(w http.ResponseWriter, r *http.Request) {
-		o, err := d.OrderByKey(r.Context(), r.PathValue("key"))
+	byKey := func(w http.ResponseWriter, r *http.Request) {
+		o, err := d.OrderByKey(r.Context(), r.PathValue("what"))
 		if err != nil {
 			refuse(w, err)
 			return
 		}
 		answer(w, http.StatusOK, o)
-	})
-	mux.HandleFunc("GET /api/v1/orders/{id}/stream", func(w http.ResponseWriter, r *http.Request) {
+	}
+	// One pattern, because by-key/{key} and {id}/stream would both match by-key/stream.
+	mux.HandleFunc("GET /api/v1/orders/{id}/{what}", func(w http.ResponseWriter, r *http.Request) {
+		if r.PathValue("id") == "by-key" {
+			byKey(w, r)
+			return
+		}
 		orderID, _ := id.Parse(r.PathValue("id"))
 		changes := d.Watch(r.Context(), orderID)
 		w.Header().Set("Content-Type", "text/event-stream")
