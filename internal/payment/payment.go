@@ -140,6 +140,7 @@ const (
 	AlertOutside       AlertKind = "refund_outside"
 	AlertManualRefund  AlertKind = "manual_refund"
 	AlertContradiction AlertKind = "provider_contradicts_itself"
+	AlertRefundStuck   AlertKind = "refund_stuck"
 	AlertTooMuchBack   AlertKind = "refunded_too_much"
 )
 

@@ -210,6 +210,10 @@ func RefuseRefund(c Case, key, why string, now time.Time) Decision {
 	return newDraft(c, now).toFinance(r, why)
 }
 
+// stuckAfter tries, 17 hours, a person is told that a refund does not get through. It is not handed to finance by itself:
+// the provider may have paid it.
+const stuckAfter = 11
+
 // RetryRefund decides when a refund is sent again that the provider could not take now: after a minute, doubling to six
 // hours, or after what the provider asked for if that is longer.
 func RetryRefund(c Case, key string, after time.Duration, now time.Time) Decision {
@@ -220,6 +224,9 @@ func RetryRefund(c Case, key string, after time.Duration, now time.Time) Decisio
 	wait := min(time.Minute<<min(max(r.Tries-1, 0), 9), 6*time.Hour)
 	f := newDraft(c, now)
 	f.refund(r.N).NotBefore = now.Add(max(wait, after))
+	if r.Tries == stuckAfter {
+		f.alert(AlertRefundStuck, r.Attempt, r.Amount, "the provider has not taken a refund for hours")
+	}
 	return f.decision()
 }
 

@@ -18,7 +18,7 @@ func Start(c Case, now time.Time, p Policy) (d Decision, n int, fresh bool, err 
 	if c.Order.Status != registration.AwaitingPayment {
 		return Decision{}, 0, false, fault.New(fault.WrongState).With("status", c.Order.Status)
 	}
-	end := c.Order.ExpiresAt.Add(-p.Margin)
+	end := c.Order.ExpiresAt.Add(-p.Margin).Truncate(time.Second)
 	for _, a := range c.Attempts {
 		switch {
 		case a.State == AttemptOpen && now.Before(a.ExpiresAt), a.State == AttemptReview:
@@ -34,7 +34,7 @@ func Start(c Case, now time.Time, p Policy) (d Decision, n int, fresh bool, err 
 	n = len(f.c.Attempts) + 1
 	f.c.Attempts = append(f.c.Attempts, Attempt{
 		N: n, ProviderID: ProviderID(c.Order.Number, n), Amount: c.Order.Total, State: AttemptStarting, StartedAt: now,
-		ExpiresAt: end.Truncate(time.Second),
+		ExpiresAt: end,
 	})
 	f.dirtyA[n] = true
 	return f.decision().scheduled(c, now), n, true, nil
