@@ -50,7 +50,7 @@ func check(now time.Time, e *event.Event, eventID int64, secrets Secrets, r *Req
 		s.Claims = make([][]Claim, len(r.Participants))
 		for i := range r.Participants {
 			s.Participants[i] = c.participant(i, &r.Participants[i])
-			s.Claims[i] = secrets.claimsOf(eventID, e.Rules.UniqueBy, &s.Participants[i])
+			s.Claims[i] = secrets.ClaimsOf(eventID, e.Rules.UniqueBy, &s.Participants[i])
 		}
 		c.distinct(s.Claims)
 	}

@@ -106,8 +106,8 @@ type Secrets struct {
 	Tokens [][]byte // key the access tokens: the first makes them, all of them are accepted, so that keys can be rotated
 }
 
-// claimsOf returns the claims of one participant under the event's rules.
-func (s Secrets) claimsOf(eventID int64, by []event.UniqueBy, p *Participant) []Claim {
+// ClaimsOf returns the claims of one participant under the event's rules.
+func (s Secrets) ClaimsOf(eventID int64, by []event.UniqueBy, p *Participant) []Claim {
 	claims := make([]Claim, 0, len(by))
 	for _, property := range by {
 		value := p.Email

@@ -162,7 +162,7 @@ func subtract(deltas map[event.Counter]Count, e *event.Event, o Order) {
 func (e *Engine) claimsOf(ledger *Ledger, o Order) []OwnedClaim {
 	var all []OwnedClaim
 	for i := range o.Participants {
-		for _, c := range e.cfg.Secrets.claimsOf(ledger.EventID, ledger.Event.Rules.UniqueBy, &o.Participants[i]) {
+		for _, c := range e.cfg.Secrets.ClaimsOf(ledger.EventID, ledger.Event.Rules.UniqueBy, &o.Participants[i]) {
 			all = append(all, OwnedClaim{Claim: c, Order: o.ID})
 		}
 	}

@@ -28,7 +28,6 @@ type Store interface {
 	// InEvent runs work in one transaction that holds the event's lock, and commits unless work fails or returns ErrNothing.
 	InEvent(ctx context.Context, eventID int64, work func(tx Tx) error) error
 
-	Events(ctx context.Context) ([]Stored, error)
 	Ledger(ctx context.Context, eventID int64) (Ledger, error)
 	// Revisions returns the revision and the number of the last order of every event.
 	Revisions(ctx context.Context) (map[int64]Revision, error)

@@ -5,10 +5,12 @@
 CREATE TABLE events (
     id         INT NOT NULL AUTO_INCREMENT PRIMARY KEY,
     slug       VARCHAR(100) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    code       VARCHAR(20) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     definition LONGTEXT NOT NULL,
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL,
-    UNIQUE KEY events_slug (slug)
+    UNIQUE KEY events_slug (slug),
+    UNIQUE KEY events_code (code)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
 -- The row that every registration of an event locks first. It is apart from events so that the hot row stays small.

@@ -5,10 +5,12 @@
 CREATE TABLE events (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
     slug       TEXT NOT NULL,
+    code       TEXT NOT NULL,
     definition TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
-    CONSTRAINT events_slug UNIQUE (slug)
+    CONSTRAINT events_slug UNIQUE (slug),
+    CONSTRAINT events_code UNIQUE (code)
 );
 
 -- The row that every registration of an event locks first. It is apart from events so that the hot row stays small.

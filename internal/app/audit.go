@@ -1,0 +1,69 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"gapura/internal/audit"
+	"gapura/internal/store"
+)
+
+type auditCommand struct {
+	Slug string `arg:"" optional:"" help:"Check this event only."`
+}
+
+// Run prints a line an invariant and event; it fails if one is broken.
+func (c auditCommand) Run(p *program) error {
+	return p.withStore(p.ctx, func(ctx context.Context, s *store.Store) error {
+		findings, err := p.audit(ctx, s, c.Slug)
+		if err != nil {
+			return err
+		}
+		broken := false
+		for _, f := range findings {
+			verdict := "ok    "
+			if f.Broken {
+				verdict, broken = "BROKEN", true
+			}
+			p.announce("%s  %2d  %-28s  %s", verdict, f.Invariant, f.Event, f.Text)
+		}
+		if broken {
+			return errNo
+		}
+		return nil
+	})
+}
+
+// audit checks one event, or all of them for an empty slug.
+func (p *program) audit(ctx context.Context, s *store.Store, slug string) ([]audit.Finding, error) {
+	secrets, err := registrationSecrets(ctx, p.cfg, s)
+	if err != nil {
+		return nil, err
+	}
+	events, err := s.Events(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []audit.Finding
+	seen := false
+	for _, stored := range events {
+		if slug != "" && stored.Event.Slug != slug {
+			continue
+		}
+		seen = true
+		err := s.Audit(ctx, stored.ID, func(source audit.Source) error {
+			findings, err := audit.Event(ctx, time.Now(), source, secrets.ClaimsOf)
+			all = append(all, findings...)
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("audit %s: %w", stored.Event.Slug, err)
+		}
+	}
+	if !seen {
+		return nil, errors.New("there is no such event: gapura event list shows them")
+	}
+	return all, nil
+}

@@ -1,0 +1,157 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"gapura/internal/store"
+)
+
+type doctorCommand struct{}
+
+// check is one line of the doctor's.
+type check struct {
+	name string
+	run  func(ctx context.Context, p *program) (verdict string, err error)
+}
+
+// Run prints a line a check and fails if one would fail on opening day.
+func (doctorCommand) Run(p *program) error {
+	failed := false
+	for _, c := range []check{
+		{"configuration", checkConfiguration},
+		{"database", checkDatabase},
+		{"clock", checkClock},
+		{"disk", checkDisk},
+		{"open files", checkFiles},
+		{"connection backlog", checkBacklog},
+	} {
+		ctx, cancel := context.WithTimeout(p.ctx, 10*time.Second)
+		verdict, err := c.run(ctx, p)
+		cancel()
+		if err != nil {
+			failed = true
+			p.announce("FAIL  %-20s %s", c.name, err)
+			continue
+		}
+		p.announce("ok    %-20s %s", c.name, verdict)
+	}
+	if failed {
+		return errNo
+	}
+	return nil
+}
+
+func checkConfiguration(_ context.Context, p *program) (string, error) {
+	if p.cfg.AppEnv == "production" && strings.HasPrefix(p.cfg.baseURL(), "http://") {
+		return "", errors.New("APP_URL is not https: order links would travel in the clear")
+	}
+	if p.cfg.AppEnv == "production" && p.embedded() {
+		return "", errors.New("DB_CONNECTION is sqlite: one machine's disk is then the only copy; use mariadb, or accept it by APP_ENV=local")
+	}
+	return fmt.Sprintf("APP_ENV=%s, %s", p.cfg.AppEnv, p.cfg.baseURL()), nil
+}
+
+func checkDatabase(ctx context.Context, p *program) (string, error) {
+	options, err := p.cfg.database(p.log)
+	if err != nil {
+		return "", err
+	}
+	s, err := store.Open(ctx, options)
+	if err != nil {
+		return "", fmt.Errorf("does not answer: check that it runs and the DB_ variables (%w)", err)
+	}
+	verdict, err := examineDatabase(ctx, s)
+	return verdict, errors.Join(err, s.Close())
+}
+
+func examineDatabase(ctx context.Context, s *store.Store) (string, error) {
+	pending, err := s.Pending(ctx)
+	if err != nil {
+		return "", err
+	}
+	if pending > 0 {
+		return "", fmt.Errorf("%d migrations are missing: run gapura migrate", pending)
+	}
+	health, err := s.Health(ctx)
+	if err != nil {
+		return "", err
+	}
+	if health.Trouble != "" {
+		return "", errors.New(health.Trouble)
+	}
+	return fmt.Sprintf("%s, a durable write takes %s", health.Version, health.Write.Round(10*time.Microsecond)), nil
+}
+
+// maxSkew is how far this machine's clock may be from the database's: orders open and expire by the clock.
+const maxSkew = time.Second
+
+func checkClock(ctx context.Context, p *program) (string, error) {
+	var skew time.Duration
+	err := p.withStore(ctx, func(ctx context.Context, s *store.Store) error {
+		health, err := s.Health(ctx)
+		skew = health.Skew
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	if skew.Abs() > maxSkew {
+		return "", fmt.Errorf("differs from the database's by %s: synchronise both with NTP", skew.Round(time.Millisecond))
+	}
+	return fmt.Sprintf("%s off the database's", skew.Abs().Round(time.Millisecond)), nil
+}
+
+// minDisk is about two million orders.
+const minDisk = 2 << 30
+
+func checkDisk(_ context.Context, p *program) (string, error) {
+	var disk syscall.Statfs_t
+	directory := p.cfg.DataDirectory
+	if _, err := os.Stat(directory); err != nil {
+		directory = "."
+	}
+	if err := syscall.Statfs(directory, &disk); err != nil {
+		return "", fmt.Errorf("cannot look at %s: %w", directory, err)
+	}
+	free := disk.Bavail * uint64(disk.Bsize)
+	if free < minDisk {
+		return "", fmt.Errorf("%.1f GB free in %s: make room for at least 2 GB", float64(free)/1e9, directory)
+	}
+	return fmt.Sprintf("%.0f GB free in %s", float64(free)/1e9, directory), nil
+}
+
+// minFiles: every visitor is an open file, and 10,000 of them are planned for.
+const minFiles = 16_384
+
+func checkFiles(context.Context, *program) (string, error) {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return "", err
+	}
+	if limit.Cur < minFiles {
+		return "", fmt.Errorf("the limit is %d: raise it with ulimit -n or LimitNOFILE to %d or more", limit.Cur, minFiles)
+	}
+	return strconv.FormatUint(limit.Cur, 10), nil
+}
+
+// minBacklog is how many connections may arrive between two looks of the server; 50,000 come in the first second.
+const minBacklog = 1024
+
+func checkBacklog(context.Context, *program) (string, error) {
+	text, err := os.ReadFile("/proc/sys/net/core/somaxconn")
+	if err != nil {
+		return "unknown on this system", nil
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err == nil && n < minBacklog {
+		return "", fmt.Errorf("net.core.somaxconn is %d: raise it with sysctl to %d or more", n, minBacklog)
+	}
+	return strconv.Itoa(n), err
+}

@@ -1,0 +1,104 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"gapura/internal/rehearse"
+	"gapura/internal/rehearse/crowd"
+	"gapura/internal/store"
+)
+
+// rehearseCommand maps the command line to a plan. Whether values fit is for the plan to say.
+type rehearseCommand struct {
+	URL         string        `help:"The server, on this machine." default:"http://127.0.0.1:8080"`
+	Event       string        `help:"The event's slug; the only open event if empty."`
+	Curve       string        `help:"onsale: a real on-sale's demand; spike; constant; surge: constant with a much higher stretch." default:"onsale"`
+	Scale       float64       `help:"onsale: times the published orders." default:"1"`
+	Speed       float64       `help:"onsale: how many times as fast as it was." default:"1"`
+	Orders      int           `help:"spike: how many orders." default:"5000"`
+	Rate        float64       `help:"constant, surge: orders a second." default:"100"`
+	For         time.Duration `help:"spike, constant, surge: how long." default:"30s"`
+	Surge       float64       `help:"surge: times the rate." default:"3"`
+	SurgeAt     time.Duration `help:"surge: when it begins." default:"10s"`
+	SurgeFor    time.Duration `help:"surge: how long it lasts." default:"10s"`
+	Pure        bool          `help:"One participant an order, no double clicks and the like: to measure rates."`
+	Seed        uint64        `help:"The same seed makes the same crowd." default:"0"`
+	Connections int           `help:"Connections that carry requests." default:"256"`
+	Idle        int           `help:"Further connections that are kept open." default:"0"`
+	Polite      bool          `help:"Those who are told to wait come back after Retry-After."`
+	Timeout     time.Duration `help:"How long a visitor waits for an answer." default:"30s"`
+	Out         string        `help:"Directory of the report; rehearsal-TIME if empty." type:"path"`
+	NoAudit     bool          `help:"Do not audit the database afterwards: it is not the one in this environment."`
+}
+
+// Run plays the crowd, writes the report and audits.
+func (c rehearseCommand) Run(p *program) error {
+	plan := c.plan()
+	if !c.NoAudit {
+		plan.Auditors = []rehearse.Auditor{func(ctx context.Context) ([]rehearse.Finding, error) { return p.auditRehearsal(ctx, c.Event) }}
+	}
+	result, err := rehearse.Run(p.ctx, plan, p.system.Out)
+	if err != nil {
+		return err
+	}
+	if err := rehearse.WriteSummary(p.system.Out, result); err != nil {
+		return err
+	}
+	out := c.Out
+	if out == "" {
+		out = "rehearsal-" + time.Now().Format("20060102-150405")
+	}
+	if err := rehearse.WriteReport(out, result); err != nil {
+		return err
+	}
+	p.announce("report  %s", filepath.Join(out, "report.html"))
+	if len(rehearse.Broken(result.Findings)) > 0 {
+		return errNo
+	}
+	return nil
+}
+
+func (c rehearseCommand) plan() rehearse.Plan {
+	plan := rehearse.DefaultPlan()
+	plan.BaseURL, plan.Slug, plan.Polite, plan.Timeout = c.URL, c.Event, c.Polite, c.Timeout
+	plan.Connections, plan.Idle = c.Connections, c.Idle
+	plan.Crowd.Pure, plan.Crowd.Seed = c.Pure, c.Seed
+	if plan.Crowd.Seed == 0 {
+		plan.Crowd.Seed = uint64(time.Now().UnixNano()) // other people than last time: they would be registered already
+	}
+	plan.Crowd.Demand = crowd.Demand{
+		Curve: c.Curve, Scale: c.Scale, Speed: c.Speed, Orders: c.Orders, Rate: c.Rate, For: c.For,
+		Surge: c.Surge, SurgeAt: c.SurgeAt, SurgeFor: c.SurgeFor,
+	}
+	return plan
+}
+
+// auditRehearsal lets the server's own audit join the crowd's findings.
+func (p *program) auditRehearsal(ctx context.Context, slug string) ([]rehearse.Finding, error) {
+	var findings []rehearse.Finding
+	err := p.withStore(ctx, func(ctx context.Context, s *store.Store) error {
+		audited, err := p.audit(ctx, s, slug)
+		for _, f := range audited {
+			finding := rehearse.Finding{
+				Check: fmt.Sprintf("invariant_%d", f.Invariant), Checked: 1, Note: f.Text, By: "audit",
+				Title: rehearse.Text{
+					ID: fmt.Sprintf("Invarian %d menurut basis data", f.Invariant),
+					EN: fmt.Sprintf("Invariant %d by the database", f.Invariant),
+				},
+			}
+			if f.Broken {
+				finding.Broken, finding.Examples = 1, []string{f.Text}
+			}
+			findings = append(findings, finding)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, errors.Join(errors.New("the database of this environment could not be audited; --no-audit leaves it out"), err)
+	}
+	return findings, nil
+}

@@ -1,0 +1,188 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"gapura/internal/clock"
+	"gapura/internal/httpapi"
+	"gapura/internal/lifecycle"
+	"gapura/internal/registration"
+	"gapura/internal/site"
+	"gapura/internal/store"
+)
+
+// node is one running server with everything it owns.
+type node struct {
+	program   *program
+	store     *store.Store
+	engine    *registration.Engine
+	telemetry *telemetry
+	work      *lifecycle.Group
+	stopping  atomic.Bool
+	stopped   chan struct{}
+}
+
+// openStore opens the database; with migrate it also brings the schema up to date.
+func (p *program) openStore(ctx context.Context, migrate bool) (*store.Store, error) {
+	options, err := p.cfg.database(p.log)
+	if err != nil {
+		return nil, err
+	}
+	s, err := store.Open(ctx, options)
+	if err != nil {
+		return nil, fmt.Errorf("the database does not answer: check that it runs and the DB_ variables (%w)", err)
+	}
+	if !migrate {
+		return s, p.schemaIsCurrent(ctx, s)
+	}
+	if _, err := s.Migrate(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (p *program) schemaIsCurrent(ctx context.Context, s *store.Store) error {
+	pending, err := s.Pending(ctx)
+	if err == nil && pending > 0 {
+		err = fmt.Errorf("the database's schema is %d migrations behind: run gapura migrate", pending)
+	}
+	if err != nil {
+		return errors.Join(err, s.Close())
+	}
+	return nil
+}
+
+// openNode opens the store and the engine.
+func (p *program) openNode(ctx context.Context) (*node, error) {
+	s, err := p.openStore(ctx, p.embedded())
+	if err != nil {
+		return nil, err
+	}
+	secrets, err := registrationSecrets(ctx, p.cfg, s)
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	t := newTelemetry(p.log)
+	engine, err := registration.Open(ctx, registration.Config{
+		Store: s, Clock: clock.System{}, Log: p.log, Secrets: secrets, Meter: t, Limits: p.limits(),
+	})
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return &node{
+		program: p, store: s, engine: engine, telemetry: t,
+		work: lifecycle.NewGroup(context.WithoutCancel(ctx)), stopped: make(chan struct{}),
+	}, nil
+}
+
+// embedded: one process on one machine does everything.
+func (p *program) embedded() bool { return p.cfg.DBConnection == "sqlite" }
+
+// limits are the engine's, with COMMIT_BATCH in place of its batch.
+func (p *program) limits() registration.Limits {
+	l := registration.DefaultLimits()
+	if p.cfg.CommitBatch > 0 {
+		l.Batch = p.cfg.CommitBatch
+	}
+	return l
+}
+
+// startWorkers runs what does not belong to a request.
+func (n *node) startWorkers() {
+	const expiryEvery = 500 * time.Millisecond // a returned place is on sale within two seconds
+	n.work.Every("expiry", expiryEvery, func(ctx context.Context) {
+		if _, err := n.engine.ExpireDue(ctx); err != nil && ctx.Err() == nil {
+			n.program.log.Warn("ended holds could not be released; they will be in the next round", "error", err)
+		}
+	})
+}
+
+// handler joins pages and API.
+func (n *node) handler() (http.Handler, error) {
+	api := httpapi.New(httpapi.Config{
+		Desk: n.engine, Clock: clock.System{}, Log: n.program.log, BaseURL: n.program.cfg.baseURL(), Ready: n.ready,
+		Metrics: n.telemetry.handler(), Stopped: n.stopped,
+	})
+	pages, err := site.New(site.Config{
+		Desk: n.engine, Clock: clock.System{}, BaseURL: n.program.cfg.baseURL(), Locale: n.program.cfg.AppLocale, Log: n.program.log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("pages: %w", err)
+	}
+	mux := http.NewServeMux()
+	for _, pattern := range api.Patterns() {
+		mux.Handle(pattern, api)
+	}
+	pages.Register(mux)
+	origin := http.NewCrossOriginProtection()
+	origin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		httpapi.WriteProblem(w, r, n.program.cfg.baseURL(), errCrossOrigin)
+	}))
+	return n.telemetry.observe(origin.Handler(mux)), nil
+}
+
+// ready reports whether this node can take traffic: it is not stopping, and the database answers.
+func (n *node) ready(ctx context.Context) error {
+	if n.stopping.Load() {
+		return errors.New("stopping")
+	}
+	if err := n.store.Ping(ctx); err != nil {
+		return errors.New("the database does not answer")
+	}
+	return nil
+}
+
+// Bounds of the HTTP server. A slow client is cut off; nothing it sent was taken before its body was whole.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 15 * time.Second
+	writeTimeout      = 30 * time.Second
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 16 << 10
+	stopWithin        = 20 * time.Second
+)
+
+// serve answers on listener until the program's context ends, then finishes what was accepted.
+func (n *node) serve(listener net.Listener) error {
+	handler, err := n.handler()
+	if err != nil {
+		return err
+	}
+	server := &http.Server{
+		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+	}
+	failed := make(chan error, 1)
+	n.work.Go("http", func(context.Context) { failed <- server.Serve(listener) })
+	select {
+	case err = <-failed:
+	case <-n.program.ctx.Done():
+	}
+	return errors.Join(ignoreClosed(err), n.stop(server))
+}
+
+// stop ends the node from the outside in: no new requests, then the engine's queue, then the workers, then the database.
+func (n *node) stop(server *http.Server) error {
+	n.stopping.Store(true)
+	close(n.stopped)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(n.program.ctx), stopWithin)
+	defer cancel()
+	var err error
+	if server != nil {
+		err = server.Shutdown(ctx)
+	}
+	return errors.Join(err, n.engine.Stop(ctx), n.work.Stop(ctx), n.store.Close())
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}

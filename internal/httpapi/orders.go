@@ -1,0 +1,226 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"gapura/internal/fault"
+	"gapura/internal/id"
+	"gapura/internal/money"
+	"gapura/internal/registration"
+)
+
+// maxOrderBody is about fifty participants with long answers.
+const maxOrderBody = 128 << 10
+
+// OrderView is an order as clients see it.
+type OrderView struct {
+	ID           string            `json:"id"`
+	Number       string            `json:"number"`
+	Status       string            `json:"status" enum:"awaiting_payment,confirmed,expired,cancelled,refunding,refunded,paid_no_place"`
+	Total        money.Rupiah      `json:"total" doc:"whole rupiah"`
+	Currency     string            `json:"currency"`
+	Version      int               `json:"version"`
+	CreatedAt    time.Time         `json:"created_at"`
+	ExpiresAt    *time.Time        `json:"expires_at,omitempty"`
+	AccessToken  string            `json:"access_token,omitempty"`
+	StatusURL    string            `json:"status_url,omitempty"`
+	Participants []ParticipantView `json:"participants,omitempty"`
+}
+
+// ParticipantView is a participant as clients see it.
+type ParticipantView struct {
+	ID       string       `json:"id"`
+	Category string       `json:"category"`
+	Name     string       `json:"name"`
+	Price    money.Rupiah `json:"price" doc:"whole rupiah"`
+	Status   string       `json:"status" enum:"held,confirmed,released"`
+}
+
+func (a *API) view(o registration.Order) OrderView {
+	token := a.cfg.Desk.Token(o.ID)
+	v := OrderView{
+		ID: o.ID.String(), Number: o.Number, Status: string(o.Status), Total: o.Total, Currency: "IDR", Version: o.Version,
+		CreatedAt: o.CreatedAt, AccessToken: token,
+		Participants: make([]ParticipantView, len(o.Participants)),
+	}
+	v.StatusURL = a.cfg.BaseURL + "/orders/" + v.ID + "?token=" + token
+	if !o.ExpiresAt.IsZero() {
+		v.ExpiresAt = &o.ExpiresAt
+	}
+	place := string(o.Status.Place())
+	for i := range o.Participants {
+		p := &o.Participants[i]
+		v.Participants[i] = ParticipantView{
+			ID: registration.ParticipantID(o.ID, p.Position), Category: p.Category, Name: p.Name, Price: p.Price, Status: place,
+		}
+	}
+	return v
+}
+
+// bodies are reused: a stampede would otherwise spend its memory on reading.
+type bodies struct{ pool sync.Pool }
+
+func (b *bodies) get() *bytes.Buffer {
+	if buffer, ok := b.pool.Get().(*bytes.Buffer); ok {
+		buffer.Reset()
+		return buffer
+	}
+	return bytes.NewBuffer(make([]byte, 0, 2048))
+}
+
+func (b *bodies) put(buffer *bytes.Buffer) {
+	if buffer.Cap() <= 16<<10 { // a rare large one would stay in memory for good
+		b.pool.Put(buffer)
+	}
+}
+
+// postOrder registers.
+func (a *API) postOrder(w http.ResponseWriter, r *http.Request) error {
+	slug, key := r.PathValue("slug"), idempotencyKey(r)
+	if err := a.cfg.Desk.Shed(slug, key); err != nil {
+		return err
+	}
+	var request registration.Request
+	if err := a.decode(w, r, &request); err != nil {
+		return err
+	}
+	receipt, err := a.cfg.Desk.Register(r.Context(), slug, key, request)
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	h["Location"] = []string{"/api/v1/orders/" + receipt.Order.ID.String()}
+	if receipt.Replayed {
+		h["Idempotent-Replayed"] = []string{"true"}
+	}
+	writeJSON(w, http.StatusCreated, "application/json", a.view(receipt.Order))
+	return nil
+}
+
+// idempotencyKey accepts the quoted form of the standard's draft, the bare one and the old header.
+func idempotencyKey(r *http.Request) string {
+	key := r.Header.Get("Idempotency-Key")
+	if key == "" {
+		key = r.Header.Get("X-Idempotency-Key")
+	}
+	if len(key) >= 2 && key[0] == '"' && key[len(key)-1] == '"' {
+		key = key[1 : len(key)-1]
+	}
+	return key
+}
+
+func (a *API) decode(w http.ResponseWriter, r *http.Request, request *registration.Request) error {
+	if !isJSON(r.Header.Get("Content-Type")) {
+		return fault.New(fault.UnsupportedMediaType)
+	}
+	buffer := a.bodies.get()
+	defer a.bodies.put(buffer)
+	if _, err := buffer.ReadFrom(http.MaxBytesReader(w, r.Body, maxOrderBody)); err != nil {
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			return fault.New(fault.TooLarge).With("limit", maxOrderBody)
+		}
+		return fault.Wrap(fault.BadJSON, err)
+	}
+	return decodeRequest(buffer.Bytes(), request)
+}
+
+func isJSON(contentType string) bool {
+	if contentType == "application/json" {
+		return true
+	}
+	kind, _, err := mime.ParseMediaType(contentType)
+	return err == nil && (kind == "application/json" || strings.HasSuffix(kind, "+json"))
+}
+
+// decodeRequest reads a registration. Values of a wrong type are reported all at once, by place.
+func decodeRequest(text []byte, request *registration.Request) error {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	err := decoder.Decode(request)
+	if err == nil {
+		if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+			return fault.New(fault.BadJSON)
+		}
+		return nil
+	}
+	var wrongType *json.UnmarshalTypeError
+	if errors.As(err, &wrongType) {
+		if fields := wrongTypes(text); len(fields) > 0 {
+			return &fault.Fault{Code: fault.ValidationFailed, Fields: fields}
+		}
+	}
+	return fault.Wrap(fault.BadJSON, err)
+}
+
+// getOrder shows an order to whoever has its token.
+func (a *API) getOrder(w http.ResponseWriter, r *http.Request) error {
+	ctx, cancel := a.readContext(r)
+	defer cancel()
+	order, err := a.authorised(r)
+	if err != nil {
+		return err
+	}
+	o, err := a.cfg.Desk.Order(ctx, order)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, "application/json", a.view(o))
+	return nil
+}
+
+// authorised returns the order's id if the request carries its token. An id that is none and a token that does not fit get
+// the same answer, so that nobody learns which orders exist.
+func (a *API) authorised(r *http.Request) (id.ID, error) {
+	order, err := id.Parse(r.PathValue("id"))
+	if err != nil {
+		return id.Nil, fault.New(fault.NotAllowed)
+	}
+	token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if token == "" {
+		token = r.URL.Query().Get("token")
+	}
+	if !a.cfg.Desk.TokenValid(order, token) {
+		return id.Nil, fault.New(fault.NotAllowed)
+	}
+	return order, nil
+}
+
+// getOrderByKey answers "did I get in?". A key that could be guessed learns the status, but neither token nor names.
+func (a *API) getOrderByKey(w http.ResponseWriter, r *http.Request, key string) error {
+	ctx, cancel := a.readContext(r)
+	defer cancel()
+	o, err := a.cfg.Desk.OrderByKey(ctx, key)
+	if err != nil {
+		return err
+	}
+	v := a.view(o)
+	if !registration.KeyIsSecret(key) {
+		v.AccessToken, v.StatusURL, v.Participants = "", "", nil
+	}
+	writeJSON(w, http.StatusOK, "application/json", v)
+	return nil
+}
+
+// cancelOrder gives the places back.
+func (a *API) cancelOrder(w http.ResponseWriter, r *http.Request) error {
+	order, err := a.authorised(r)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := a.readContext(r)
+	defer cancel()
+	o, err := a.cfg.Desk.Cancel(ctx, order)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, "application/json", a.view(o))
+	return nil
+}

@@ -1,0 +1,144 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"gapura/internal/fault"
+	"gapura/internal/money"
+)
+
+// statusOf is the HTTP status of every code.
+func statusOf(code fault.Code) int {
+	switch code {
+	case fault.BadJSON, fault.KeyMissing:
+		return http.StatusBadRequest
+	case fault.TooLarge:
+		return http.StatusRequestEntityTooLarge
+	case fault.UnsupportedMediaType:
+		return http.StatusUnsupportedMediaType
+	case fault.ValidationFailed, fault.KeyReused:
+		return http.StatusUnprocessableEntity
+	case fault.KeyInFlight, fault.SoldOut, fault.PriceChanged, fault.AlreadyRegistered, fault.WrongState:
+		return http.StatusConflict
+	case fault.NotOpen, fault.Closed, fault.QueuePassRequired, fault.CaptchaFailed, fault.CrossOrigin:
+		return http.StatusForbidden
+	case fault.NotAllowed:
+		return http.StatusUnauthorized
+	case fault.NoSuchEvent, fault.NoSuchOrder, fault.NotFound:
+		return http.StatusNotFound
+	case fault.MethodNotAllowed:
+		return http.StatusMethodNotAllowed
+	case fault.RateLimited:
+		return http.StatusTooManyRequests
+	case fault.Overloaded, fault.OutcomeUnknown:
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusInternalServerError
+}
+
+// fieldProblem is one member of "errors".
+type fieldProblem struct {
+	Pointer string         `json:"pointer" doc:"JSON pointer into the request body"`
+	Code    string         `json:"code"`
+	Detail  string         `json:"detail"`
+	Params  map[string]any `json:"params,omitempty"`
+}
+
+// fail answers err as a problem document (RFC 9457) and logs what a person must look at.
+func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
+	WriteProblem(w, r, a.cfg.BaseURL, err)
+	if status := statusOf(fault.CodeOf(err)); status == http.StatusInternalServerError && !errors.Is(err, context.Canceled) {
+		a.cfg.Log.LogAttrs(r.Context(), slog.LevelError, "a request failed",
+			slog.String("route", r.Pattern), slog.Any("error", err))
+	}
+}
+
+// WriteProblem answers err as a problem document in the language of the request.
+func WriteProblem(w http.ResponseWriter, r *http.Request, baseURL string, err error) {
+	var f *fault.Fault
+	if !errors.As(err, &f) {
+		f = fault.Wrap(fault.Internal, err)
+	}
+	locale := localeOf(r)
+	body := make(map[string]any, len(f.Params)+8)
+	for k, v := range f.Params {
+		body[k] = v
+	}
+	status := statusOf(f.Code)
+	body["type"] = baseURL + "/problems/" + strings.ReplaceAll(string(f.Code), "_", "-")
+	body["title"] = titleOf(f.Code, locale)
+	body["status"] = status
+	body["code"] = f.Code
+	body["detail"] = detailOf(f, locale)
+	if len(f.Fields) > 0 {
+		body["errors"] = fieldProblems(f.Fields, locale)
+	}
+	h := w.Header()
+	if f.RetryAfter > 0 {
+		h.Set("Retry-After", retryAfter(f.RetryAfter))
+	}
+	if f.Code == fault.NotAllowed {
+		h.Set("WWW-Authenticate", "Bearer")
+	}
+	writeJSON(w, status, "application/problem+json", body)
+}
+
+// retryAfter rounds up: a client that comes a moment too early comes twice.
+func retryAfter(d time.Duration) string {
+	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
+}
+
+func fieldProblems(fields []fault.Field, locale string) []fieldProblem {
+	out := make([]fieldProblem, len(fields))
+	for i, f := range fields {
+		out[i] = fieldProblem{Pointer: f.Pointer, Code: f.Code, Params: f.Params, Detail: fieldDetail(f, locale)}
+	}
+	return out
+}
+
+// localeOf reads Accept-Language no further than it matters: Indonesian unless English comes first.
+func localeOf(r *http.Request) string {
+	first, _, _ := strings.Cut(r.Header.Get("Accept-Language"), ",")
+	if strings.HasPrefix(strings.TrimSpace(first), "en") {
+		return "en"
+	}
+	return "id"
+}
+
+func writeJSON(w http.ResponseWriter, status int, contentType string, body any) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		// Only our own types are encoded here, so this is a mistake in the program.
+		text, status = []byte(`{"code":"internal","status":500}`), http.StatusInternalServerError
+	}
+	writeBytes(w, status, contentType, text)
+}
+
+func writeBytes(w http.ResponseWriter, status int, contentType string, text []byte) {
+	h := w.Header()
+	h["Content-Type"] = []string{contentType}
+	h["Content-Length"] = []string{strconv.Itoa(len(text))}
+	if len(h["Cache-Control"]) == 0 {
+		h["Cache-Control"] = noStore
+	}
+	w.WriteHeader(status)
+	// A client that is gone cannot be told so.
+	_, _ = w.Write(text)
+}
+
+var noStore = []string{"no-store"}
+
+// rupiah writes the amounts that sentences mention.
+func rupiah(v any) string {
+	if amount, ok := v.(money.Rupiah); ok {
+		return amount.String()
+	}
+	return ""
+}

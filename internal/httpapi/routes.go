@@ -1,0 +1,140 @@
+package httpapi
+
+import (
+	"net/http"
+	"reflect"
+
+	"gapura/internal/fault"
+	"gapura/internal/registration"
+)
+
+// route is a call of the public contract: how it is served and how it is documented, in one place.
+type route struct {
+	method, path string
+	handler      http.Handler // nil: served by belowOrder
+	id, summary  string
+	request      reflect.Type
+	response     reflect.Type // nil: none
+	success      int
+	contentType  string // application/json if empty
+	secured      bool   // needs the order's token
+	faults       []fault.Code
+}
+
+func (a *API) table() []route {
+	return append(append(a.eventRoutes(), a.orderRoutes()...), a.serverRoutes()...)
+}
+
+func (a *API) eventRoutes() []route {
+	return []route{
+		{
+			method: "GET", path: "/api/v1/events", handler: a.handle(a.listEvents), id: "listEvents",
+			summary: "The published events, by start", response: reflect.TypeFor[EventList](), success: 200,
+		},
+		{
+			method: "GET", path: "/api/v1/events/{slug}", handler: a.handle(a.getEvent), id: "getEvent",
+			summary: "One event with categories, questions and the server's time", response: reflect.TypeFor[EventView](), success: 200,
+			faults: []fault.Code{fault.NoSuchEvent},
+		},
+		{
+			method: "GET", path: "/api/v1/events/{slug}/availability", handler: a.handle(a.getAvailability), id: "getAvailability",
+			summary: "How each category sells; small and cacheable", response: reflect.TypeFor[AvailabilityView](), success: 200,
+			faults: []fault.Code{fault.NoSuchEvent},
+		},
+		{
+			method: "GET", path: "/api/v1/events/{slug}/schedule", handler: a.handle(a.getSchedule), id: "getSchedule",
+			summary: "The programme of the event", success: 200, faults: []fault.Code{fault.NoSuchEvent},
+		},
+	}
+}
+
+func (a *API) orderRoutes() []route {
+	order := reflect.TypeFor[OrderView]()
+	return []route{
+		{
+			method: "POST", path: "/api/v1/events/{slug}/orders", handler: a.handle(a.postOrder), id: "register",
+			summary: "Register: all participants get a place, or none; answered after the order is durable",
+			request: reflect.TypeFor[registration.Request](), response: order, success: 201,
+			faults: []fault.Code{
+				fault.BadJSON, fault.TooLarge, fault.UnsupportedMediaType, fault.ValidationFailed, fault.KeyMissing, fault.KeyReused,
+				fault.KeyInFlight, fault.SoldOut, fault.PriceChanged, fault.AlreadyRegistered, fault.NotOpen, fault.Closed,
+				fault.NoSuchEvent, fault.Overloaded, fault.OutcomeUnknown,
+			},
+		},
+		{
+			method: "GET", path: "/api/v1/orders/{id}", handler: a.handle(a.getOrder), id: "getOrder", summary: "The order as it stands",
+			response: order, success: 200, secured: true, faults: []fault.Code{fault.NotAllowed, fault.NoSuchOrder, fault.Overloaded},
+		},
+		{
+			method: "GET", path: "/api/v1/orders/by-key/{key}", id: "getOrderByKey",
+			summary:  "Did I get in? The order that an idempotency key made; without token and names for a key shorter than 20 characters",
+			response: order, success: 200, faults: []fault.Code{fault.NoSuchOrder, fault.Overloaded},
+		},
+		{
+			method: "POST", path: "/api/v1/orders/{id}/cancel", handler: a.handle(a.cancelOrder), id: "cancelOrder",
+			summary: "Give the places of an unpaid or free order back", response: order, success: 200, secured: true,
+			faults: []fault.Code{fault.NotAllowed, fault.NoSuchOrder, fault.WrongState, fault.Overloaded},
+		},
+		{
+			method: "GET", path: "/api/v1/orders/{id}/stream", id: "streamOrder",
+			summary: "Server-sent events: `status` with the order's version and status", success: 200,
+			contentType: "text/event-stream", secured: true, faults: []fault.Code{fault.NotAllowed, fault.NoSuchOrder},
+		},
+	}
+}
+
+// belowOrder serves by-key/{key} and {id}/stream. A ServeMux takes the two patterns for ambiguous, and a key may hold a
+// slash.
+func (a *API) belowOrder(w http.ResponseWriter, r *http.Request) error {
+	rest := r.PathValue("rest")
+	switch {
+	case r.PathValue("id") == "by-key":
+		return a.getOrderByKey(w, r, rest)
+	case rest == "stream":
+		return a.streamOrder(w, r)
+	}
+	return fault.New(fault.NotFound)
+}
+
+func (a *API) serverRoutes() []route {
+	return []route{
+		{
+			method: "GET", path: "/healthz", handler: http.HandlerFunc(a.healthz), id: "healthz", summary: "The process is alive",
+			success: 200, contentType: "text/plain",
+		},
+		{
+			method: "GET", path: "/readyz", handler: a.handle(a.readyz), id: "readyz", summary: "This node can take traffic",
+			success: 200, contentType: "text/plain", faults: []fault.Code{fault.Overloaded},
+		},
+		{
+			method: "GET", path: "/metrics", handler: a.cfg.Metrics, id: "metrics", summary: "Metrics in Prometheus' format",
+			success: 200, contentType: "text/plain",
+		},
+		{
+			method: "GET", path: "/openapi.json", handler: http.HandlerFunc(a.getOpenAPI), id: "openapi", summary: "This document", success: 200,
+		},
+	}
+}
+
+func (a *API) healthz(w http.ResponseWriter, _ *http.Request) {
+	writeBytes(w, http.StatusOK, "text/plain; charset=utf-8", []byte("ok\n"))
+}
+
+func (a *API) readyz(w http.ResponseWriter, r *http.Request) error {
+	ctx, cancel := a.readContext(r)
+	defer cancel()
+	if err := a.cfg.Ready(ctx); err != nil {
+		return fault.Wrap(fault.Overloaded, err).With("reason", err.Error())
+	}
+	writeBytes(w, http.StatusOK, "text/plain; charset=utf-8", []byte("ready\n"))
+	return nil
+}
+
+func (a *API) getOpenAPI(w http.ResponseWriter, _ *http.Request) {
+	w.Header()["Cache-Control"] = cacheSchedule
+	writeBytes(w, http.StatusOK, "application/json", a.openapi)
+}
+
+func (a *API) notFound(w http.ResponseWriter, r *http.Request) {
+	a.fail(w, r, fault.New(fault.NotFound))
+}
