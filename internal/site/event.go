@@ -74,6 +74,9 @@ func (s *Site) event(w http.ResponseWriter, r *http.Request) error {
 		}
 		v.Description = body.Start.Date() + ", " + e.Venue.Name + ", " + e.Venue.City
 		v.Body, v.JSONLD = body, s.sportsEvent(say, live)
+		if body.Upcoming {
+			v.Data = map[string]any{"texts": say.subset("count.")}
+		}
 		return v, nil
 	})
 }

@@ -37,8 +37,9 @@ func (s *Site) formData(say words, live registration.Live) formData {
 	e := live.Event
 	data := formData{
 		Slug: e.Slug, Lang: say.lang, Max: max(e.Rules.MaxParticipants, 1), OpensAt: e.Rules.OpensAt.UTC().Format(time.RFC3339),
-		Open:  live.Availability.State != registration.StateUpcoming,
-		Texts: say.subset("js.", "fault.", "field.", "form.errors", "form.not_sent", "form.participant", "form.remove", "form.total_none", "event.held_until"),
+		Open: live.Availability.State != registration.StateUpcoming,
+		Texts: say.subset("js.", "fault.", "field.", "count.", "event.held_until", "form.contact", "form.errors", "form.not_sent",
+			"form.participant", "form.remove_n", "form.total"),
 	}
 	for i := range e.Categories {
 		c := &e.Categories[i]

@@ -45,6 +45,7 @@ type view struct {
 	Title       string
 	Description string
 	Path        string // without the language
+	Locale      string // the language that needs no ?lang=
 	Home        string // the language's list of races
 	Link        string // this page in this language
 	Alternates  []alternate
@@ -74,7 +75,7 @@ type alternate struct {
 // view starts the view of a page. Query holds what its own links keep besides the language.
 func (s *Site) view(w words, name, path string, query url.Values) *view {
 	v := &view{
-		words: w, Name: name, Path: path, Home: s.link(w.lang, "/", nil), Link: s.link(w.lang, path, query),
+		words: w, Name: name, Path: path, Locale: s.config.Locale, Home: s.link(w.lang, "/", nil), Link: s.link(w.lang, path, query),
 		Styles: s.assets.styles, Scripts: s.assets.scripts, Icon: s.assets.icon,
 	}
 	for _, lang := range []struct{ code, name string }{{indonesian, "Indonesia"}, {english, "English"}} {
