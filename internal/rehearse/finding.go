@@ -11,7 +11,7 @@ type Finding struct {
 	Title    Text     `json:"title"`              // what must be true
 	Broken   int      `json:"broken"`             // how often it was not; 0: the check is passed
 	Checked  int      `json:"checked"`            // how many cases were looked at
-	Note     string   `json:"note,omitempty"`     // for instance that only a sample was asked
+	Note     Text     `json:"note,omitzero"`      // for instance that only a sample was asked
 	Examples []string `json:"examples,omitempty"` // at most five, without personal data
 	Info     bool     `json:"info,omitempty"`     // worth telling, but never a fault
 	By       string   `json:"by,omitempty"`       // the judge; empty: the crowd

@@ -54,7 +54,7 @@ type Second struct {
 }
 
 // Rate sums up the acknowledged orders a second over the full seconds of the curve: without the first, in which caches warm,
-// and without the last, which is cut.
+// and without the last, which is cut. What follows the first sold_out is left out too.
 type Rate struct {
 	Median, Mean float64
 	Peak         int // the best second
@@ -95,7 +95,7 @@ func summarise(e *engine, attempts []Attempt) *Result {
 	}
 	r.count()
 	r.perSecond()
-	r.Rate = rateOf(r.Seconds, r.Length)
+	r.Rate = rateOf(r.Seconds, min(r.Length, r.soldOutFrom()))
 	r.Recoveries = r.recoveries()
 	return r
 }
@@ -151,6 +151,19 @@ func (r *Result) perSecond() {
 
 func second(t time.Duration) int { return int(max(t, 0) / time.Second) }
 
+// soldOutFrom returns when a place was first refused as sold out, or a time beyond the end. What is acknowledged after that
+// says how much was left, not how fast the server is.
+func (r *Result) soldOutFrom() time.Duration {
+	first := r.End + r.Length + time.Second
+	soldOut := slices.Index(r.Codes, "sold_out")
+	for i := range r.Attempts {
+		if a := &r.Attempts[i]; int(a.Code) == soldOut {
+			first = min(first, a.End)
+		}
+	}
+	return first
+}
+
 // rateOf looks at the seconds 1 to length-1.
 func rateOf(seconds []Second, length time.Duration) Rate {
 	var full []int
@@ -189,6 +202,9 @@ func (r *Result) recoveries() []Recovery {
 		}
 	}
 	var out []Recovery
+	if r.ByCode["sold_out"] > 0 {
+		return nil // the rate also falls because there is nothing left to acknowledge
+	}
 	if d := r.Plan.Crowd.Demand; d.Curve == crowd.CurveSurge {
 		out = append(out, recovery("surge", acknowledged, d.SurgeAt, d.SurgeAt+d.SurgeFor, r.Length))
 	}

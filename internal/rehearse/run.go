@@ -26,6 +26,9 @@ func Run(ctx context.Context, plan Plan, w io.Writer) (*Result, error) {
 		t.quotas = plan.Quotas
 	}
 	t.sizeCategories()
+	if t.repeat {
+		plan.Crowd.Habits.SecondCategory = 0 // there is no rule that a second registration could break
+	}
 	people, err := crowd.Gather(t.event, plan.Crowd)
 	if err != nil {
 		return nil, err

@@ -117,7 +117,7 @@ func (s *summary) codes(r *Result) {
 	for _, code := range codesByCount(r) {
 		n := r.ByCode[code]
 		share := float64(n) / float64(total)
-		bar := strings.Repeat("▇", int(share*24+0.5))
+		bar := cmp.Or(strings.Repeat("▇", int(share*24+0.5)), "▏")
 		s.line("  %s%10s %6.2f%%  %s", pad(code, labelWidth), grouped(int64(n)), share*100, bar)
 	}
 }
@@ -141,9 +141,9 @@ func (s *summary) verdicts(r *Result) {
 		case f.Checked == 0:
 			mark = "–"
 		}
-		s.line("  %s %s%s", mark, pad(f.Title.EN, 55), tally(f))
-		if f.Note != "" {
-			s.line("      %s", f.Note)
+		s.line("  %s %s %s", mark, pad(cmp.Or(f.Title.EN, f.Check), 56), tally(f))
+		if f.Note.EN != "" {
+			s.line("      %s", f.Note.EN)
 		}
 		for _, example := range f.Examples {
 			s.line("      %s", example)

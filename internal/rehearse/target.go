@@ -17,8 +17,9 @@ type published struct {
 	StartsAt        time.Time `json:"starts_at"`
 	MaxParticipants int       `json:"max_participants"`
 	Registration    struct {
-		State           string `json:"state"`
-		MaxParticipants int    `json:"max_participants"`
+		State           string    `json:"state"`
+		MaxParticipants int       `json:"max_participants"`
+		UniqueBy        *[]string `json:"unique_by"`
 	} `json:"registration"`
 	Categories []struct {
 		ID     string `json:"id"`
@@ -48,6 +49,7 @@ type target struct {
 	title  string
 	state  string
 	quotas []Quota
+	repeat bool // the event lets one person register several times
 }
 
 // look reads the event as a visitor's browser does.
@@ -102,6 +104,8 @@ func (p *published) target(addr string) *target {
 	if t.event.MaxParticipants == 0 {
 		t.event.MaxParticipants = p.MaxParticipants
 	}
+	unique := p.Registration.UniqueBy
+	t.repeat = unique != nil && len(*unique) == 0
 	for _, q := range p.Quotas {
 		t.quotas = append(t.quotas, Quota{ID: q.ID, Size: q.Size, Categories: q.Categories})
 	}

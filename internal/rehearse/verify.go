@@ -79,7 +79,7 @@ func (v *verifier) check(name, indonesian, english string, f func(found *Finding
 		}
 	}
 	if v.sampled {
-		found.Note = fmt.Sprintf("a sample of %s of %s", grouped(int64(found.Checked)), grouped(int64(v.r.Acknowledged)))
+		found.Note = note("%s diperiksa sebagai contoh dari %s", "a sample of %s of %s", found.Checked, v.r.Acknowledged)
 	}
 	return found
 }
@@ -272,7 +272,7 @@ func (v *verifier) quotas() []Finding {
 		most := v.mostLive(q)
 		f := Finding{Check: "quota " + q.ID, Checked: 1, Title: Text{
 			ID: fmt.Sprintf("Kuota %s tidak pernah terlampaui", q.ID), EN: fmt.Sprintf("Quota %s was never exceeded", q.ID)}}
-		f.Note = fmt.Sprintf("at most %s of %s places were live", grouped(int64(most)), grouped(int64(q.Size)))
+		f.Note = note("paling banyak %s dari %s tempat terisi bersamaan", "at most %s of %s places were taken at one moment", most, q.Size)
 		if most > q.Size {
 			f.Broken = most - q.Size
 		}
@@ -373,8 +373,8 @@ func (v *verifier) expectedAnswers() Finding {
 // unresolved tells about visitors who never had a clear answer: their key says now what became of them.
 func (v *verifier) unresolved() Finding {
 	found := Finding{Check: "unclear_resolved", Info: true, Title: Text{
-		ID: "Pengunjung tanpa jawaban jelas dapat memastikan nasibnya lewat kunci",
-		EN: "Visitors without a clear answer can learn from their key what became of them"}}
+		ID: "Pengunjung tanpa jawaban jelas mengetahui nasibnya lewat kunci",
+		EN: "Without a clear answer, the key tells what became of it"}}
 	in, out := 0, 0
 	for i := range v.ledger {
 		n := &v.ledger[i]
@@ -387,11 +387,19 @@ func (v *verifier) unresolved() Finding {
 			out++
 		}
 	}
-	found.Note = fmt.Sprintf("%s have an order, %s have none", grouped(int64(in)), grouped(int64(out)))
+	found.Note = note("%s mendapat pesanan, %s tidak", "%s have an order, %s have none", in, out)
 	if found.Checked == 0 {
-		found.Note = "everybody had a clear answer"
+		found.Note = Text{ID: "semua mendapat jawaban yang jelas", EN: "everybody had a clear answer"}
 	}
 	return found
+}
+
+// note writes two counts into a sentence of either language, in the language's own way.
+func note(indonesian, english string, a, b int) Text {
+	return Text{
+		ID: fmt.Sprintf(indonesian, groupedBy(int64(a), "."), groupedBy(int64(b), ".")),
+		EN: fmt.Sprintf(english, grouped(int64(a)), grouped(int64(b))),
+	}
 }
 
 // Broken returns the findings that are broken.

@@ -1,0 +1,125 @@
+package rehearse
+
+import (
+	"bufio"
+	_ "embed" // the report's page
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html/template"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+)
+
+//go:embed report.html.tmpl
+var reportPage string
+
+// The files that WriteReport writes.
+const (
+	ReportFile   = "report.html"
+	AttemptsFile = "attempts.csv"
+	SummaryFile  = "summary.json"
+)
+
+// WriteReport writes the report, a page that loads nothing from elsewhere, the raw results and a summary for programs into
+// dir, which is made if it does not exist. None of them holds personal data or a token.
+func WriteReport(dir string, r *Result) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	for name, write := range map[string]func(io.Writer, *Result) error{
+		ReportFile: writePage, AttemptsFile: writeAttempts, SummaryFile: writeSummaryJSON,
+	} {
+		if err := writeFile(filepath.Join(dir, name), r, write); err != nil {
+			return fmt.Errorf("report: %w", err)
+		}
+	}
+	return nil
+}
+
+func writeFile(path string, r *Result, write func(io.Writer, *Result) error) (err error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	w := bufio.NewWriterSize(f, 1<<16)
+	if err := write(w, r); err != nil {
+		return err
+	}
+	return w.Flush()
+}
+
+// writePage writes the report.
+func writePage(w io.Writer, r *Result) error {
+	page, err := template.New("report").Parse(reportPage)
+	if err != nil {
+		return err
+	}
+	return page.Execute(w, newPage(r))
+}
+
+// attemptColumns are the columns of the raw results. Times are milliseconds from the opening.
+var attemptColumns = []string{"intended_ms", "start_ms", "end_ms", "kind", "try", "status", "code", "replayed", "order_id", "key",
+	"participants", "categories"}
+
+// writeAttempts writes every request as a line, by the moment it was meant for.
+func writeAttempts(w io.Writer, r *Result) error {
+	out := csv.NewWriter(w)
+	if err := out.Write(attemptColumns); err != nil {
+		return err
+	}
+	for i := range r.Attempts {
+		a := &r.Attempts[i]
+		o := &r.Orders[a.Order]
+		distinct := map[uint8]bool{}
+		for _, c := range o.Categories[:o.Size] {
+			distinct[c] = true
+		}
+		err := out.Write([]string{
+			milliseconds(a.Intended), milliseconds(a.Start), milliseconds(a.End), a.Kind.String(), strconv.Itoa(int(a.Try)),
+			strconv.Itoa(a.Status), r.Codes[a.Code], strconv.FormatBool(a.Replayed), a.Receipt.ID, r.people.Key(a.Order),
+			strconv.Itoa(o.Size), strconv.Itoa(len(distinct)),
+		})
+		if err != nil {
+			return err
+		}
+	}
+	out.Flush()
+	return out.Error()
+}
+
+func milliseconds(d time.Duration) string {
+	return strconv.FormatFloat(float64(d)/float64(time.Millisecond), 'f', 3, 64)
+}
+
+// writeSummaryJSON writes the figures for programs. Durations are milliseconds.
+func writeSummaryJSON(w io.Writer, r *Result) error {
+	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+	latency := func(l Latency) map[string]any {
+		return map[string]any{"count": l.Count, "mean": ms(l.Mean), "p50": ms(l.P50), "p90": ms(l.P90), "p99": ms(l.P99),
+			"p999": ms(l.P999), "max": ms(l.Max)}
+	}
+	recoveries := []map[string]any{}
+	for _, rec := range r.Recoveries {
+		recoveries = append(recoveries, map[string]any{"after": rec.After, "at_ms": ms(rec.At), "before_per_second": rec.Before,
+			"took_ms": ms(rec.Took), "recovered": rec.Took >= 0})
+	}
+	out := json.NewEncoder(w)
+	out.SetIndent("", "  ")
+	return out.Encode(map[string]any{
+		"event": r.Slug, "run": r.Run, "seed": r.Plan.Crowd.Seed, "started": r.Started, "demand": describe(r.Plan.Crowd.Demand),
+		"source": r.Source, "connections": r.Plan.Connections, "orders": len(r.Orders), "people": r.People,
+		"offered": r.Offered, "unanswered": r.Unanswered, "acknowledged": r.Acknowledged, "places": r.Places,
+		"length_ms": ms(r.Length), "end_ms": ms(r.End),
+		"acknowledged_per_second": map[string]any{"median": r.Rate.Median, "mean": r.Rate.Mean, "peak": r.Rate.Peak,
+			"peak_at_second": r.Rate.PeakAt, "full_seconds": r.Rate.Full},
+		"latency_ms": latency(r.Latency), "client_queue_ms": latency(r.ClientQueue), "journey_ms": latency(r.Journey),
+		"overloaded_ms": latency(r.Refusal), "answers": r.ByCode, "places_by_category": r.ByCategory,
+		"recoveries": recoveries, "idle_open": r.IdleOpen, "findings": r.Findings, "clean": r.Clean(),
+	})
+}
