@@ -33,6 +33,7 @@ type Config struct {
 	TrustedProxies  []string `env:"TRUSTED_PROXIES"`
 	LogLevel        string   `env:"LOG_LEVEL" envDefault:"info" allowed:"debug,info,warn,error"`
 	DataDirectory   string   `env:"DATA_DIRECTORY" envDefault:"data"`
+	DebugAddr       string   `env:"DEBUG_ADDR"`   // where Go's profiles are served; nowhere if empty
 	CommitBatch     int      `env:"COMMIT_BATCH"` // registrations in one transaction; 1 is for measurements
 
 	DBConnection string `env:"DB_CONNECTION" envDefault:"sqlite" allowed:"sqlite,mysql,mariadb"`

@@ -84,7 +84,7 @@ func (p *program) auditRehearsal(ctx context.Context, slug string) ([]rehearse.F
 		audited, err := p.audit(ctx, s, slug)
 		for _, f := range audited {
 			finding := rehearse.Finding{
-				Check: fmt.Sprintf("invariant_%d", f.Invariant), Checked: 1, Note: f.Text, By: "audit",
+				Check: fmt.Sprintf("invariant_%d", f.Invariant), Checked: 1, Note: rehearse.Text{ID: f.Text, EN: f.Text}, By: "audit",
 				Title: rehearse.Text{
 					ID: fmt.Sprintf("Invarian %d menurut basis data", f.Invariant),
 					EN: fmt.Sprintf("Invariant %d by the database", f.Invariant),

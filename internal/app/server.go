@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/pprof"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -158,6 +160,9 @@ func (n *node) serve(listener net.Listener) error {
 		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 	}
+	if err := n.serveProfiles(); err != nil {
+		return errors.Join(err, n.stop(nil))
+	}
 	failed := make(chan error, 1)
 	n.work.Go("http", func(context.Context) { failed <- server.Serve(listener) })
 	select {
@@ -165,6 +170,32 @@ func (n *node) serve(listener net.Listener) error {
 	case <-n.program.ctx.Done():
 	}
 	return errors.Join(ignoreClosed(err), n.stop(server))
+}
+
+// serveProfiles answers /debug/pprof/ on an address of its own, which must be on this machine: profiles tell too much for
+// the public one.
+func (n *node) serveProfiles() error {
+	if n.program.cfg.DebugAddr == "" {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(n.program.cfg.DebugAddr)
+	if ip, parseErr := netip.ParseAddr(host); err != nil || parseErr != nil || !ip.IsLoopback() {
+		return fmt.Errorf("DEBUG_ADDR is %q: use an address of this machine, such as 127.0.0.1:6060", n.program.cfg.DebugAddr)
+	}
+	listener, err := (&net.ListenConfig{}).Listen(n.program.ctx, "tcp", n.program.cfg.DebugAddr)
+	if err != nil {
+		return fmt.Errorf("cannot listen on DEBUG_ADDR: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: readHeaderTimeout}
+	n.work.Go("profiles", func(ctx context.Context) {
+		stop := context.AfterFunc(ctx, func() { _ = server.Close() })
+		defer stop()
+		_ = server.Serve(listener)
+	})
+	return nil
 }
 
 // stop ends the node from the outside in: no new requests, then the engine's queue, then the workers, then the database.

@@ -113,7 +113,7 @@ func openMySQL(dsn string, u use) (*bun.DB, error) {
 		// The driver's error repeats the DSN, and the DSN holds the password.
 		return nil, errors.New("the database address is malformed: check DB_HOST, DB_PORT, DB_SOCKET, DB_USERNAME and DB_DATABASE")
 	}
-	cfg.InterpolateParams = true
+	cfg.InterpolateParams, cfg.ParseTime = true, true
 	cfg.Timeout, cfg.ReadTimeout, cfg.WriteTimeout = 3*time.Second, answerWithin, answerWithin
 	if cfg.Params == nil {
 		cfg.Params = map[string]string{}
