@@ -1,6 +1,7 @@
 package payment
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -499,5 +500,73 @@ func TestBalanceFindsWhatIsWrong(t *testing.T) {
 				t.Error("not found")
 			}
 		})
+	}
+}
+
+// ending is what must not depend on the order in which the provider's words arrived.
+type ending struct {
+	status registration.Status
+	sheet  Sheet
+}
+
+// TestReplayInAnyOrder applies the provider's final answers about two attempts in both orders, several times over.
+func TestReplayInAnyOrder(t *testing.T) {
+	t.Parallel()
+	finals := []TransactionStatus{TxPending, TxSettlement, TxExpire, TxDeny, TxRefund}
+	for _, first := range finals {
+		for _, second := range finals {
+			var ends []ending
+			for _, order := range [][]int{{1, 2}, {2, 1}, {1, 1, 2, 2, 1}, {2, 1, 2, 1}} {
+				b := newBook(t, 2)
+				for _, n := range order {
+					b.hear(n, []TransactionStatus{first, second}[n-1])
+				}
+				b.expire()
+				b.c.PlaceFree = true
+				ends = append(ends, ending{b.c.Order.Status, b.c.Sheet()})
+			}
+			for _, end := range ends {
+				if end != ends[0] && !refundedFirst(first, second) {
+					t.Errorf("%s and %s: %+v, %+v", first, second, ends[0], end)
+				}
+			}
+		}
+	}
+}
+
+// refundedFirst: one attempt was paid and wholly refunded in the provider's dashboard, the other holds money. Heard first, the
+// refund ends the order; heard second, it is a second payment that went back. Finance caused it and is told either way.
+func refundedFirst(a, b TransactionStatus) bool {
+	return a == TxRefund && b == TxSettlement || a == TxSettlement && b == TxRefund
+}
+
+// A notification that repeats what is known must not use up the question that would find a reversal.
+func TestRepeatedNoticeKeepsTheSchedule(t *testing.T) {
+	t.Parallel()
+	b := newBook(t, 1)
+	b.hear(1, TxSettlement)
+	due := b.c.Attempts[0].AskAt
+	b.hear(1, TxSettlement)
+	if got := b.c.Attempts[0].AskAt; !got.Equal(due) {
+		t.Errorf("moved from %s to %s", due, got)
+	}
+	b.now = due
+	b.hear(1, TxDeny, code("202"))
+	b.expect(registration.Cancelled, 0, 0, 0)
+}
+
+func TestBillHasALinePerCategoryAndNoNames(t *testing.T) {
+	t.Parallel()
+	s := &Service{ItemName: func(_ registration.Order, category string) string { return "Kategori " + category }}
+	items := s.items(registration.Order{Total: 640_000, Participants: []registration.Participant{
+		{Category: "10k", Price: 200_000, Name: "Siti"}, {Category: "10k", Price: 200_000}, {Category: "5k", Price: 250_000},
+	}})
+	want := []Item{
+		{ID: "10k-200000", Name: "Kategori 10k", Price: 200_000, Quantity: 2},
+		{ID: "5k-250000", Name: "Kategori 5k", Price: 250_000, Quantity: 1},
+		{ID: "adjustment", Name: "Penyesuaian", Price: -10_000, Quantity: 1},
+	}
+	if !slices.Equal(items, want) {
+		t.Errorf("%+v", items)
 	}
 }

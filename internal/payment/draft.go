@@ -18,7 +18,7 @@ type draft struct {
 }
 
 func newDraft(c Case, now time.Time) *draft {
-	return &draft{c: c.clone(), now: now, dirtyA: map[int]bool{}, dirtyR: map[int]bool{}}
+	return &draft{c: c.Clone(), now: now, dirtyA: map[int]bool{}, dirtyR: map[int]bool{}}
 }
 
 // decision returns what was noted. Attempts whose state changed are asked about again on a fresh schedule.

@@ -181,7 +181,7 @@ func (d Decision) Empty() bool {
 
 // After returns the case as it stands once d is written. Places are the engine's: PlaceFree is false in the result.
 func (c Case) After(d Decision) Case {
-	out := c.clone()
+	out := c.Clone()
 	for _, a := range d.Attempts {
 		out.Attempts = put(out.Attempts, a.N, a)
 	}
@@ -206,7 +206,8 @@ func put[T any](list []T, n int, v T) []T {
 	return list
 }
 
-func (c Case) clone() Case {
+// Clone returns a copy that shares nothing that a decision changes.
+func (c Case) Clone() Case {
 	c.Attempts = slices.Clone(c.Attempts)
 	c.Refunds = slices.Clone(c.Refunds)
 	c.Entries = slices.Clone(c.Entries)

@@ -1,4 +1,4 @@
-package payment
+package payment_test
 
 import (
 	"context"
@@ -12,32 +12,38 @@ import (
 	"gapura/internal/fault"
 	"gapura/internal/id"
 	"gapura/internal/money"
+	"gapura/internal/payment"
+	"gapura/internal/payment/paymenttest"
 	"gapura/internal/registration"
 )
+
+const total = money.Rupiah(250_000)
+
+var noon = time.Date(2026, 12, 1, 5, 0, 0, 0, time.UTC)
 
 // world is one order, the provider and the rest of the crowd, who take and free places.
 type world struct {
 	clock   *clock.Manual
-	store   *memStore
+	store   *paymenttest.Store
 	gateway *fakeGateway
-	service *Service
+	service *payment.Service
 	order   registration.Order
 	undone  bool // someone refunded, reversed or charged back: the order may rightly lose its place
 }
 
 func newWorld(seats int) *world {
-	w := &world{clock: clock.NewManual(noon), store: newMemStore(seats + 1), gateway: newFakeGateway()}
-	w.service = &Service{Store: w.store, Gateway: w.gateway, Clock: w.clock, Policy: DefaultPolicy()}
+	w := &world{clock: clock.NewManual(noon), store: paymenttest.NewStore(seats + 1), gateway: newFakeGateway()}
+	w.service = &payment.Service{Store: w.store, Gateway: w.gateway, Clock: w.clock, Policy: payment.DefaultPolicy()}
 	w.order = registration.Order{
 		ID: id.New(), Number: "GNR27-000123", Status: registration.AwaitingPayment, Version: 1, Total: total,
 		CreatedAt: noon, ExpiresAt: noon.Add(30 * time.Minute),
 		Participants: []registration.Participant{{Position: 1, Category: "10k", Price: total}},
 	}
-	w.store.add(w.order)
+	w.store.Add(w.order)
 	return w
 }
 
-func (w *world) current(t failer) Case {
+func (w *world) current(t failer) payment.Case {
 	c, err := w.store.Case(context.Background(), w.order.ID)
 	if err != nil {
 		t.Fatalf("case: %v", err)
@@ -52,7 +58,7 @@ type failer interface {
 // must lets pass what a live system meets every day: a provider in trouble, an order that cannot be paid now.
 func must(t failer, err error) {
 	var refusal *fault.Fault
-	var provider *ProviderError
+	var provider *payment.ProviderError
 	if err != nil && !errors.As(err, &provider) && !errors.As(err, &refusal) {
 		t.Fatalf("%v", err)
 	}
@@ -66,7 +72,7 @@ func (w *world) deliver(t failer, body []byte) {
 	must(t, err)
 }
 
-func (w *world) attemptID(n int) string { return ProviderID(w.order.Number, n) }
+func (w *world) attemptID(n int) string { return payment.ProviderID(w.order.Number, n) }
 
 func (w *world) expire(t failer) {
 	_, err := w.service.ExpireHold(context.Background(), w.order.ID)
@@ -91,7 +97,7 @@ func (w *world) settle(t failer) {
 func (w *world) actions(rt *rapid.T) map[string]func(*rapid.T) {
 	ctx := context.Background()
 	attempt := rapid.IntRange(1, 3)
-	event := rapid.SampledFrom([]TransactionStatus{TxPending, TxSettlement, TxExpire, TxDeny, TxCancel, TxChargeback})
+	event := rapid.SampledFrom([]payment.TransactionStatus{payment.TxPending, payment.TxSettlement, payment.TxExpire, payment.TxDeny, payment.TxCancel, payment.TxChargeback})
 	return map[string]func(*rapid.T){
 		"pay page": func(t *rapid.T) { _, err := w.service.Attempt(ctx, w.order.ID, ""); must(t, err) },
 		"outside": func(t *rapid.T) {
@@ -116,12 +122,12 @@ func (w *world) actions(rt *rapid.T) map[string]func(*rapid.T) {
 		},
 		"time":      func(t *rapid.T) { w.clock.Advance(time.Duration(rapid.IntRange(1, 1200).Draw(t, "s")) * time.Second) },
 		"hold ends": func(t *rapid.T) { w.expire(t) },
-		"crowd":     func(t *rapid.T) { w.store.free(rapid.SampledFrom([]int{-1, 1}).Draw(t, "places")) },
+		"crowd":     func(t *rapid.T) { w.store.Free(rapid.SampledFrom([]int{-1, 1}).Draw(t, "places")) },
 		"reseat":    func(t *rapid.T) { _, err := w.service.Reseat(ctx, 0, 10); must(t, err) },
 		"reconcile": func(t *rapid.T) { _, err := w.service.Reconcile(ctx, 10); must(t, err) },
 		"refund": func(t *rapid.T) {
 			part := money.Rupiah(rapid.IntRange(0, 4).Draw(t, "fifths")) * total / 5
-			_, err := w.service.Refund(ctx, w.order.ID, RefundRequest{Amount: part, By: "fin"})
+			_, err := w.service.Refund(ctx, w.order.ID, payment.RefundRequest{Amount: part, By: "fin"})
 			must(t, err)
 			w.undone = w.undone || err == nil
 		},
@@ -130,7 +136,7 @@ func (w *world) actions(rt *rapid.T) map[string]func(*rapid.T) {
 		"outage": func(t *rapid.T) {
 			w.gateway.down = nil
 			if rapid.Bool().Draw(t, "down") {
-				w.gateway.down = &ProviderError{Op: "any", Code: "500", Temporary: true}
+				w.gateway.down = &payment.ProviderError{Op: "any", Code: "500", Temporary: true}
 			}
 		},
 	}
@@ -158,8 +164,8 @@ func TestMoneyAlwaysBalances(t *testing.T) {
 	})
 }
 
-func checkBooks(t failer, c Case) {
-	if wrong := Balance(c); len(wrong) > 0 {
+func checkBooks(t failer, c payment.Case) {
+	if wrong := payment.Balance(c); len(wrong) > 0 {
 		t.Fatalf("%v", wrong)
 	}
 }
@@ -179,24 +185,18 @@ func (w *world) checkEnd(t failer) {
 			continue
 		}
 		s := c.SheetOf(a.N)
-		if s.In != tx.captured && !(tx.captured == 0 && a.State == AttemptReversed) {
+		if s.In != tx.captured && !(tx.captured == 0 && a.State == payment.AttemptReversed) {
 			t.Fatalf("attempt %d (%s): the provider took %d, the ledger has %d", a.N, tx.status.Status, tx.captured, s.In)
 		}
-		if tx.status.Status != TxChargeback && s.In > 0 && s.Refunded != tx.status.RefundAmount {
+		if tx.status.Status != payment.TxChargeback && s.In > 0 && s.Refunded != tx.status.RefundAmount {
 			t.Fatalf("attempt %d: the provider gave %d back, the ledger has %d", a.N, tx.status.RefundAmount, s.Refunded)
 		}
 	}
 	for _, r := range c.Refunds {
-		if r.State == RefundOpen || r.State == RefundSending {
+		if r.State == payment.RefundOpen || r.State == payment.RefundSending {
 			t.Fatalf("refund %s is still %s", r.Key, r.State)
 		}
 	}
-}
-
-// outcome is what must not depend on the order in which the provider's words arrived.
-type outcome struct {
-	status registration.Status
-	sheet  Sheet
 }
 
 // TestOrderOfNoticesDoesNotMatter lets one history happen at the provider under two different deliveries: every
@@ -210,7 +210,7 @@ func TestOrderOfNoticesDoesNotMatter(t *testing.T) {
 		steps := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) step {
 			return step{
 				attempt: rapid.IntRange(1, 2).Draw(t, "attempt"),
-				to:      rapid.SampledFrom([]TransactionStatus{TxPending, TxSettlement, TxExpire, TxDeny}).Draw(t, "to"),
+				to:      rapid.SampledFrom([]payment.TransactionStatus{payment.TxPending, payment.TxSettlement, payment.TxExpire, payment.TxDeny}).Draw(t, "to"),
 				gap:     time.Duration(rapid.IntRange(1, 900).Draw(t, "gap")) * time.Second,
 			}
 		}), 1, 8).Draw(rt, "history")
@@ -233,40 +233,9 @@ func TestOrderOfNoticesDoesNotMatter(t *testing.T) {
 	})
 }
 
-// TestReplayInAnyOrder applies the provider's final answers about two attempts in both orders, several times over.
-func TestReplayInAnyOrder(t *testing.T) {
-	t.Parallel()
-	finals := []TransactionStatus{TxPending, TxSettlement, TxExpire, TxDeny, TxRefund}
-	for _, first := range finals {
-		for _, second := range finals {
-			var ends []outcome
-			for _, order := range [][]int{{1, 2}, {2, 1}, {1, 1, 2, 2, 1}, {2, 1, 2, 1}} {
-				b := newBook(t, 2)
-				for _, n := range order {
-					b.hear(n, []TransactionStatus{first, second}[n-1])
-				}
-				b.expire()
-				b.c.PlaceFree = true
-				ends = append(ends, outcome{b.c.Order.Status, b.c.Sheet()})
-			}
-			for _, end := range ends {
-				if end != ends[0] && !refundedFirst(first, second) {
-					t.Errorf("%s and %s: %+v, %+v", first, second, ends[0], end)
-				}
-			}
-		}
-	}
-}
-
-// refundedFirst: one attempt was paid and wholly refunded in the provider's dashboard, the other holds money. Heard first, the
-// refund ends the order; heard second, it is a second payment that went back. Finance caused it and is told either way.
-func refundedFirst(a, b TransactionStatus) bool {
-	return a == TxRefund && b == TxSettlement || a == TxSettlement && b == TxRefund
-}
-
 type step struct {
 	attempt int
-	to      TransactionStatus
+	to      payment.TransactionStatus
 	gap     time.Duration
 }
 
@@ -285,22 +254,28 @@ func (w *world) play(t failer, s step) {
 
 // force opens attempt n beside the others, as a browser that kept an old page would.
 func (w *world) force(t failer, n int) {
-	_, err := w.gateway.Create(context.Background(), Checkout{ProviderID: w.attemptID(n), Amount: total,
-		ExpiresAt: w.order.ExpiresAt.Add(-time.Minute), Items: []Item{{ID: "10k", Price: total, Quantity: 1}}})
+	_, err := w.gateway.Create(context.Background(), payment.Checkout{ProviderID: w.attemptID(n), Amount: total,
+		ExpiresAt: w.order.ExpiresAt.Add(-time.Minute), Items: []payment.Item{{ID: "10k", Price: total, Quantity: 1}}})
 	must(t, err)
-	_, err = w.store.Change(context.Background(), w.order.ID, func(Case) (Decision, error) {
-		return Decision{Attempts: []Attempt{{
-			N: n, ProviderID: w.attemptID(n), Amount: total, State: AttemptOpen, Token: w.attemptID(n), StartedAt: w.clock.Now(),
+	_, err = w.store.Change(context.Background(), w.order.ID, func(payment.Case) (payment.Decision, error) {
+		return payment.Decision{Attempts: []payment.Attempt{{
+			N: n, ProviderID: w.attemptID(n), Amount: total, State: payment.AttemptOpen, Token: w.attemptID(n), StartedAt: w.clock.Now(),
 			ExpiresAt: w.order.ExpiresAt.Add(-time.Minute), AskAt: w.clock.Now().Add(time.Minute),
 		}}}, nil
 	})
 	must(t, err)
 }
 
-func (w *world) end(t failer) outcome {
+// ending is what must not depend on the order in which the provider's words arrived.
+type ending struct {
+	status registration.Status
+	sheet  payment.Sheet
+}
+
+func (w *world) end(t failer) ending {
 	w.settle(t)
 	c := w.current(t)
 	checkBooks(t, c)
 	sheet := c.Sheet()
-	return outcome{c.Order.Status, Sheet{In: sheet.In - sheet.Refunded, Paid: sheet.Paid, Owed: sheet.Owed}}
+	return ending{c.Order.Status, payment.Sheet{In: sheet.In - sheet.Refunded, Paid: sheet.Paid, Owed: sheet.Owed}}
 }

@@ -76,7 +76,8 @@ func Temporary(err error) bool {
 	return errors.As(err, &e) && e.Temporary
 }
 
-func codeOf(err error) string {
+// CodeOf returns the provider's code in err, or nothing.
+func CodeOf(err error) string {
 	var e *ProviderError
 	if errors.As(err, &e) {
 		return e.Code
@@ -327,13 +328,13 @@ func (s *Service) closeOthers(ctx context.Context, c Case) error {
 func (s *Service) shut(ctx context.Context, order id.ID, a Attempt) error {
 	err := s.Gateway.Cancel(ctx, a.ProviderID)
 	switch {
-	case codeOf(err) == CodeNotFound && a.Token != "":
+	case CodeOf(err) == CodeNotFound && a.Token != "":
 		if err = s.Gateway.Revoke(ctx, a.Token); err == nil {
 			_, err = s.close(ctx, order, a.N)
 		}
-	case codeOf(err) == CodeNotFound:
+	case CodeOf(err) == CodeNotFound:
 		_, err = s.close(ctx, order, a.N)
-	case err == nil, codeOf(err) == CodeCannotModify:
+	case err == nil, CodeOf(err) == CodeCannotModify:
 		_, _, _, err = s.ask(ctx, order, a.N, "")
 	}
 	return err
@@ -390,7 +391,7 @@ func (s *Service) holdStep(ctx context.Context, order id.ID, a Attempt, do HoldA
 	case HoldCancel:
 		err = s.Gateway.Cancel(ctx, a.ProviderID)
 		k.Tried, k.Answered = true, false
-		if code := codeOf(err); code == CodeCannotModify || code == CodeNotFound {
+		if code := CodeOf(err); code == CodeCannotModify || code == CodeNotFound {
 			err = nil // whatever that means, the next question tells
 		}
 	case HoldRevoke:
