@@ -15,6 +15,7 @@ import (
 
 	"gapura/internal/event"
 	"gapura/internal/id"
+	"gapura/internal/jobs"
 	"gapura/internal/money"
 	"gapura/internal/registration"
 )
@@ -69,8 +70,9 @@ type (
 	outboxRow struct {
 		bun.BaseModel `bun:"table:outbox"`
 
-		EventID   int64  `bun:"event_id"`
+		Queue     string `bun:"queue"`
 		Kind      string `bun:"kind"`
+		EventID   int64  `bun:"event_id"`
 		OrderID   id.ID  `bun:"order_id,type:blob"`
 		Version   int    `bun:"version"`
 		CreatedAt int64  `bun:"created_at"`
@@ -278,11 +280,8 @@ func (e *eventTx) Taken(ctx context.Context, claims []registration.Claim) (map[r
 	return taken, nil
 }
 
-// outboxPlaced is the kind of the row that says: this order is new.
-const outboxPlaced = "order.placed"
-
-// outboxChanged is the kind of the row that says: this order has a new status.
-const outboxChanged = "order.changed"
+// followQueue is where both jobs about a new state of an order go.
+var followQueue = jobs.OrderChanged.Queue()
 
 // Insert writes new orders with all that belongs to them, a statement a table. Claims go in key order, so that two nodes
 // never wait for each other in a circle.
@@ -331,7 +330,7 @@ func (e *eventTx) rows(orders []registration.NewOrder) (*newRows, error) {
 		n := &orders[i]
 		r.orders = append(r.orders, newOrderRow(n))
 		r.outbox = append(r.outbox, outboxRow{
-			EventID: e.eventID, Kind: outboxPlaced, OrderID: n.Order.ID, Version: n.Order.Version,
+			Queue: string(followQueue), Kind: string(jobs.OrderPlaced), EventID: e.eventID, OrderID: n.Order.ID, Version: n.Order.Version,
 			CreatedAt: milliseconds(n.Order.CreatedAt),
 		})
 		for j := range n.Order.Participants {
@@ -446,9 +445,9 @@ func (e *eventTx) SetStatus(ctx context.Context, now time.Time, orders []id.ID, 
 	if err != nil {
 		return fmt.Errorf("set status: %w", err)
 	}
-	_, err = e.tx.NewRaw("INSERT INTO outbox (event_id, kind, order_id, version, created_at) "+
-		"SELECT event_id, ?, id, version, ? FROM orders WHERE id IN (?)",
-		outboxChanged, milliseconds(now), bun.In(rawIDs(orders))).Exec(ctx)
+	_, err = e.tx.NewRaw("INSERT INTO outbox (queue, kind, event_id, order_id, version, created_at) "+
+		"SELECT ?, ?, event_id, id, version, ? FROM orders WHERE id IN (?)",
+		string(followQueue), string(jobs.OrderChanged), milliseconds(now), bun.In(rawIDs(orders))).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("note changes: %w", err)
 	}

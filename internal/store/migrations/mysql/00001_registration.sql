@@ -78,17 +78,20 @@ CREATE TABLE claims (
     PRIMARY KEY (event_id, hash)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
--- What is still to be done for an order. Rows are deleted when their effect is in the database, so the table stays short
--- and needs no index beside its key.
+-- What is still to be done: the truth behind the queue in Redis. Rows are deleted when their effect is in the database.
 CREATE TABLE outbox (
-    id           BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
-    event_id     INT NOT NULL,
-    kind         VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
-    order_id     BINARY(16) NOT NULL,
-    version      INT NOT NULL,
-    created_at   BIGINT NOT NULL,
-    leased_until BIGINT NOT NULL DEFAULT 0,
-    attempts     INT NOT NULL DEFAULT 0
+    id         BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    queue      VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    kind       VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    event_id   INT NOT NULL,
+    order_id   BINARY(16) NOT NULL,
+    version    INT NOT NULL,
+    arg        VARCHAR(255) NOT NULL DEFAULT '',
+    created_at BIGINT NOT NULL,
+    next_at    BIGINT NOT NULL DEFAULT 0, -- when it may be sent (again): the end of its lease or of its back-off
+    sends      INT NOT NULL DEFAULT 0,
+    attempts   INT NOT NULL DEFAULT 0,
+    KEY outbox_next (queue, next_at)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
 -- Keys that must outlive APP_KEY, sealed with it.

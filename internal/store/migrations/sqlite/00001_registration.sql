@@ -78,18 +78,21 @@ CREATE TABLE claims (
     PRIMARY KEY (event_id, hash)
 ) WITHOUT ROWID;
 
--- What is still to be done for an order. Rows are deleted when their effect is in the database, so the table stays short
--- and needs no index beside its key.
+-- What is still to be done: the truth behind the queue in Redis. Rows are deleted when their effect is in the database.
 CREATE TABLE outbox (
-    id           INTEGER PRIMARY KEY AUTOINCREMENT,
-    event_id     INTEGER NOT NULL,
-    kind         TEXT NOT NULL,
-    order_id     BLOB NOT NULL,
-    version      INTEGER NOT NULL,
-    created_at   INTEGER NOT NULL,
-    leased_until INTEGER NOT NULL DEFAULT 0,
-    attempts     INTEGER NOT NULL DEFAULT 0
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    queue      TEXT NOT NULL,
+    kind       TEXT NOT NULL,
+    event_id   INTEGER NOT NULL,
+    order_id   BLOB NOT NULL,
+    version    INTEGER NOT NULL,
+    arg        TEXT NOT NULL DEFAULT '',
+    created_at INTEGER NOT NULL,
+    next_at    INTEGER NOT NULL DEFAULT 0, -- when it may be sent (again): the end of its lease or of its back-off
+    sends      INTEGER NOT NULL DEFAULT 0,
+    attempts   INTEGER NOT NULL DEFAULT 0
 );
+CREATE INDEX outbox_next ON outbox (queue, next_at);
 
 -- Keys that must outlive APP_KEY, sealed with it.
 CREATE TABLE secrets (
