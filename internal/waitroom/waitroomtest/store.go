@@ -219,3 +219,10 @@ func (s *Store) Operate(ctx context.Context, eventID int64, change func(*waitroo
 }
 
 var _ waitroom.Store = (*Store)(nil)
+
+// Slip puts a number into a list behind the store's back, as somebody with access to the database could.
+func (s *Store) Slip(eventID int64, n waitroom.Number) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rooms[eventID].draws[n] = true
+}
