@@ -280,9 +280,6 @@ func (e *eventTx) Taken(ctx context.Context, claims []registration.Claim) (map[r
 	return taken, nil
 }
 
-// followQueue is where both jobs about a new state of an order go.
-var followQueue = jobs.OrderChanged.Queue()
-
 // Insert writes new orders with all that belongs to them, a statement a table. Claims go in key order, so that two nodes
 // never wait for each other in a circle.
 func (e *eventTx) Insert(ctx context.Context, orders []registration.NewOrder) error {
@@ -330,7 +327,7 @@ func (e *eventTx) rows(orders []registration.NewOrder) (*newRows, error) {
 		n := &orders[i]
 		r.orders = append(r.orders, newOrderRow(n))
 		r.outbox = append(r.outbox, outboxRow{
-			Queue: string(followQueue), Kind: string(jobs.OrderPlaced), EventID: e.eventID, OrderID: n.Order.ID, Version: n.Order.Version,
+			Queue: string(jobs.OrderPlaced.Queue()), Kind: string(jobs.OrderPlaced), EventID: e.eventID, OrderID: n.Order.ID, Version: n.Order.Version,
 			CreatedAt: milliseconds(n.Order.CreatedAt),
 		})
 		for j := range n.Order.Participants {
@@ -447,7 +444,7 @@ func (e *eventTx) SetStatus(ctx context.Context, now time.Time, orders []id.ID, 
 	}
 	_, err = e.tx.NewRaw("INSERT INTO outbox (queue, kind, event_id, order_id, version, created_at) "+
 		"SELECT ?, ?, event_id, id, version, ? FROM orders WHERE id IN (?)",
-		string(followQueue), string(jobs.OrderChanged), milliseconds(now), bun.In(rawIDs(orders))).Exec(ctx)
+		string(jobs.OrderChanged.Queue()), string(jobs.OrderChanged), milliseconds(now), bun.In(rawIDs(orders))).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("note changes: %w", err)
 	}
