@@ -195,6 +195,11 @@ func (s *Server) core(w http.ResponseWriter, r *http.Request, do func(*transacti
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pass()
+	key := r.Header.Get("Idempotency-Key")
+	if body, ok := s.replayed(key); ok && r.Method == http.MethodPost {
+		answer(w, http.StatusOK, json.RawMessage(body))
+		return
+	}
 	t := s.find(r.PathValue("order"))
 	if t == nil {
 		say(w, "404", "Transaction doesn't exist.", map[string]any{"id": newToken()})
@@ -209,7 +214,9 @@ func (s *Server) core(w http.ResponseWriter, r *http.Request, do func(*transacti
 	if message == "" {
 		message = "Success, transaction is found"
 	}
-	say(w, code, message, body)
+	body["status_code"], body["status_message"] = code, message
+	s.remember(key, body)
+	answer(w, http.StatusOK, body)
 }
 
 func (s *Server) status(w http.ResponseWriter, r *http.Request) {

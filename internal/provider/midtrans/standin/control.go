@@ -36,6 +36,8 @@ func (s *Server) control(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 8<<10)
 	path := strings.Split(strings.Trim(strings.TrimPrefix(r.URL.Path, "/control"), "/"), "/")
 	switch {
+	case r.URL.Path == "/control/":
+		seeOther(w, "../control")
 	case r.Method == http.MethodGet && path[0] == "":
 		s.controlPage(w)
 	case r.Method == http.MethodGet && path[0] == "state":

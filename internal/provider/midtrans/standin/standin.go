@@ -88,6 +88,9 @@ func (s *Server) Start(g *lifecycle.Group) {
 	g.Go("midtrans stand-in", s.run)
 }
 
+// Close drops idle connections to those who are notified.
+func (s *Server) Close() { s.http.CloseIdleConnections() }
+
 // run works off what is due. It looks at least four times a second, because an injected clock does not wake it.
 func (s *Server) run(ctx context.Context) {
 	timer := time.NewTimer(0)
