@@ -33,15 +33,15 @@ const askers = 32
 
 // askAll asks about the orders with those numbers and keeps the answers in the ledger.
 func askAll(ctx context.Context, r *Result, ledger []entry, orders []int32) {
-	var next atomic.Int64
+	var next, unanswered atomic.Int64
 	var wg sync.WaitGroup
 	for range min(askers, len(orders)) {
 		wg.Go(func() {
-			q := &asker{r: r, conn: wire.NewConn(r.target.addr)}
+			q := &asker{r: r, conn: wire.NewConn(r.target.addr), unanswered: &unanswered}
 			defer q.conn.HangUp()
 			for {
 				i := int(next.Add(1)) - 1
-				if i >= len(orders) || ctx.Err() != nil {
+				if i >= len(orders) || ctx.Err() != nil || unanswered.Load() >= giveUp {
 					return
 				}
 				order := orders[i]
@@ -52,12 +52,17 @@ func askAll(ctx context.Context, r *Result, ledger []entry, orders []int32) {
 	wg.Wait()
 }
 
+// giveUp is after how many unanswered questions in a row nothing more is asked: the server is gone, and waiting for each of
+// 100,000 orders would take hours.
+const giveUp = askers
+
 // asker asks one question at a time.
 type asker struct {
-	r      *Result
-	conn   *wire.Conn
-	answer wire.Answer
-	buf    []byte
+	r          *Result
+	conn       *wire.Conn
+	answer     wire.Answer
+	buf        []byte
+	unanswered *atomic.Int64 // in a row, of all askers
 }
 
 // order is what an order's document says, as far as it is checked.
@@ -119,6 +124,7 @@ func (q *asker) get(ctx context.Context, path, token string, into *order) (int, 
 		}
 		switch s := q.answer.Status; {
 		case s == 200:
+			q.unanswered.Store(0)
 			if err := json.Unmarshal(q.answer.Body, into); err != nil {
 				return 0, fmt.Errorf("GET of an order: %w", err)
 			}
@@ -126,15 +132,18 @@ func (q *asker) get(ctx context.Context, path, token string, into *order) (int, 
 		case s == 429 || s >= 500:
 			err = fmt.Errorf("GET of an order: status %d", s)
 		default:
+			q.unanswered.Store(0)
 			return s, nil
 		}
 	}
+	q.unanswered.Add(1)
 	return 0, err
 }
 
-// exchange bounds one question to the plan's time-out.
+// exchange bounds one question to the plan's time-out, at most 10 s: nobody is in a rush any more, so a server that needs
+// longer is stuck.
 func (q *asker) exchange(ctx context.Context) error {
-	late := time.AfterFunc(q.r.Plan.Timeout, q.conn.Interrupt)
+	late := time.AfterFunc(min(q.r.Plan.Timeout, 10*time.Second), q.conn.Interrupt)
 	defer late.Stop()
 	return q.conn.Do(ctx, q.buf, &q.answer)
 }

@@ -65,7 +65,7 @@ type eventRow struct{ What, Detail string }
 func newPage(r *Result) *page {
 	t := cut(r)
 	p := &page{
-		Title: r.Title, Slug: r.Slug, Run: r.Run, Date: indonesianDate(r.Started), Source: r.Source, Clean: r.Clean(),
+		Title: r.Title, Slug: r.Slug, Run: r.Run, Date: indonesianDate(r.Started), Source: r.Source, Clean: r.Clean(), Interrupted: r.Interrupted,
 		Broken: len(Broken(r.Findings)), Checks: judged(r.Findings), Tiles: tiles(r), Step: number(t.step.Seconds()),
 		Seed: strconv.FormatUint(r.Plan.Crowd.Seed, 10), Connections: whole(r.Plan.Connections), Rows: latencyRows(r),
 		Categories: categoryRows(r), Findings: findingRows(r), Events: eventRows(r),

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -17,7 +18,13 @@ import (
 	"gapura/internal/rehearse/crowd"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(benchServer) != "" {
+		serveBench()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // testPlan brings orders people within length to the server at url.
 func testPlan(url string, orders int, length time.Duration) Plan {
@@ -27,6 +34,7 @@ func testPlan(url string, orders int, length time.Duration) Plan {
 	p.Crowd.Habits = crowd.Habits{DoubleClick: 0.1, LosesLine: 0.1, AsksAgain: 0.1, Cancels: 0.1, SecondCategory: 0.2}
 	p.Crowd.Seed = 7
 	p.Connections = 16
+	p.OneProcessor = false // other tests run beside this one
 	return p
 }
 
@@ -200,8 +208,54 @@ func TestAnInterruptedRehearsalIsStillJudged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Acknowledged == 0 || r.End > 20*time.Second {
-		t.Errorf("acknowledged %d, ended %v", r.Acknowledged, r.End)
+	if r.Acknowledged == 0 || r.End > 20*time.Second || !r.Interrupted {
+		t.Errorf("acknowledged %d, ended %v, interrupted %v", r.Acknowledged, r.End, r.Interrupted)
+	}
+	if got := brokenChecks(r); len(got) > 0 {
+		t.Errorf("broken: %v", got)
+	}
+	if exist := finding(t, r, "acknowledged_exists"); exist.Checked != r.Acknowledged {
+		t.Errorf("asked about %d of %d orders", exist.Checked, r.Acknowledged)
+	}
+}
+
+// finding returns the finding of a check.
+func finding(t *testing.T, r *Result, check string) Finding {
+	t.Helper()
+	for _, f := range r.Findings {
+		if f.Check == check {
+			return f
+		}
+	}
+	t.Fatalf("no finding %s", check)
+	return Finding{}
+}
+
+func TestAServerThatIsGoneIsNotAskedForever(t *testing.T) {
+	t.Parallel()
+	f := newFakeServer(t, 100_000, sins{})
+	p := testPlan(f.URL, 500, 200*time.Millisecond)
+	p.Crowd.Pure = true
+	r := run(t, p)
+	f.Close()
+	begin := time.Now()
+	r.Findings = Verify(t.Context(), r)
+	if took := time.Since(begin); took > time.Minute {
+		t.Errorf("took %v", took)
+	}
+	if got := finding(t, r, "questions_answered"); got.Broken != 500 {
+		t.Errorf("%d questions without an answer, want 500: %v", got.Broken, got.Examples)
+	}
+}
+
+func TestManyOrdersAreSampledAndSaidSo(t *testing.T) {
+	t.Parallel()
+	f := newFakeServer(t, 100_000, sins{})
+	p := testPlan(f.URL, 500, 200*time.Millisecond)
+	p.VerifyLimit = 200
+	exist := finding(t, run(t, p), "acknowledged_exists")
+	if exist.Checked < 100 || exist.Checked > 200 || !strings.Contains(exist.Note.EN, "a sample of") {
+		t.Errorf("%+v", exist)
 	}
 }
 

@@ -25,6 +25,8 @@ type Result struct {
 	Findings []Finding
 	IdleOpen int // idle connections that the server has kept until the end
 
+	Interrupted bool // the crowd went home early
+
 	Length       time.Duration // from the opening to the last planned arrival
 	End          time.Duration // from the opening to the last answer
 	Offered      int           // requests that came due, cancellations included
@@ -95,7 +97,7 @@ func summarise(e *engine, attempts []Attempt) *Result {
 	}
 	r.count()
 	r.perSecond()
-	r.Rate = rateOf(r.Seconds, min(r.Length, r.soldOutFrom()))
+	r.Rate = rateOf(r.Seconds, min(r.Length, r.End, r.soldOutFrom()))
 	r.Recoveries = r.recoveries()
 	return r
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"runtime"
 	"time"
 
 	"gapura/internal/rehearse/crowd"
@@ -36,14 +37,25 @@ func Run(ctx context.Context, plan Plan, w io.Writer) (*Result, error) {
 	if len(people.Visits) == 0 {
 		return nil, fmt.Errorf("the plan brings no visitor: raise the scale, the rate or the duration")
 	}
+	if plan.OneProcessor {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	}
 	e := newEngine(&plan, t, people, crowd.NewPeople(t.event, people, plan.Crowd.Seed))
 	r, err := rehearse(ctx, e, w)
 	if err != nil {
 		return nil, err
 	}
+	if r.Interrupted = ctx.Err() != nil; r.Interrupted {
+		patient, cancel := context.WithTimeout(context.WithoutCancel(ctx), judgeInterrupted)
+		defer cancel()
+		ctx, plan.Settle = patient, 0
+	}
 	judge(ctx, e, r, w)
 	return r, nil
 }
+
+// judgeInterrupted bounds judging when the rehearsal was interrupted: whoever interrupts wants to see the result soon.
+const judgeInterrupted = 30 * time.Second
 
 // rehearse plays the crowd and sums up what came of it.
 func rehearse(ctx context.Context, e *engine, w io.Writer) (*Result, error) {

@@ -48,6 +48,9 @@ func (s *summary) head(r *Result) {
 	s.row("demand", "%s", describe(r.Plan.Crowd.Demand))
 	s.row("crowd", "%s orders, %s people, run %s", grouped(int64(len(r.Orders))), grouped(int64(r.People)), r.Run)
 	s.row("opened", "%s", r.Started.Format("2006-01-02 15:04:05 UTC"))
+	if r.Interrupted {
+		s.row("interrupted", "after %s; only what happened until then is judged", wholeSeconds(r.End))
+	}
 	for _, f := range r.Faults {
 		outcome := "took " + shortDuration(f.Took)
 		if f.Err != "" {

@@ -92,7 +92,7 @@ func (v *verifier) answered() Finding {
 	for _, i := range v.asked {
 		switch a := v.ledger[i].asked; {
 		case a == nil:
-			found.broke("key " + v.key(i) + ": not asked, the rehearsal was interrupted")
+			found.broke("key " + v.key(i) + ": not asked, the server was gone or time was up")
 		case a.err != nil:
 			found.broke("key " + v.key(i) + ": " + a.err.Error())
 		}
