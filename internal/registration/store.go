@@ -81,6 +81,10 @@ type Tx interface {
 	Orders(ctx context.Context, orders []id.ID) ([]Order, error)
 	// SetStatus moves orders to status, raises their versions, ends their holds and writes an outbox row each.
 	SetStatus(ctx context.Context, now time.Time, orders []id.ID, status Status) error
+	// Claim stores claims of orders.
+	Claim(ctx context.Context, claims []OwnedClaim) error
+	// LeaveTiers makes the order's participants count to no price tier; their prices stay.
+	LeaveTiers(ctx context.Context, order id.ID) error
 	// Release deletes the claims of orders.
 	Release(ctx context.Context, claims []OwnedClaim) error
 }

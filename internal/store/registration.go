@@ -451,6 +451,30 @@ func (e *eventTx) SetStatus(ctx context.Context, now time.Time, orders []id.ID, 
 	return nil
 }
 
+// Claim stores claims of orders, in key order as Insert does.
+func (e *eventTx) Claim(ctx context.Context, claims []registration.OwnedClaim) error {
+	if len(claims) == 0 {
+		return nil
+	}
+	rows := make([]claimRow, len(claims))
+	for i := range claims {
+		rows[i] = claimRow{EventID: e.eventID, Hash: claims[i].Claim[:], OrderID: claims[i].Order}
+	}
+	slices.SortFunc(rows, func(a, b claimRow) int { return bytes.Compare(a.Hash, b.Hash) })
+	if _, err := e.tx.NewInsert().Model(&rows).Exec(ctx); err != nil {
+		return fmt.Errorf("insert claims: %w", err)
+	}
+	return nil
+}
+
+// LeaveTiers makes the order's participants count to no price tier; their prices stay.
+func (e *eventTx) LeaveTiers(ctx context.Context, order id.ID) error {
+	if _, err := e.tx.NewRaw("UPDATE participants SET tier = -1 WHERE order_id = ?", order).Exec(ctx); err != nil {
+		return fmt.Errorf("leave tiers: %w", err)
+	}
+	return nil
+}
+
 // Release deletes claims of orders. A claim that another order holds stays.
 func (e *eventTx) Release(ctx context.Context, claims []registration.OwnedClaim) error {
 	for part := range slices.Chunk(claims, chunk) {
