@@ -451,7 +451,7 @@ func TestNothingIsLost(t *testing.T) {
 			}
 		}
 
-		h.store.Before = func(string) error { return waitroomtest.ErrOutage }
+		h.store.Interfere(func(string) error { return waitroomtest.ErrOutage })
 		letInFails(t, c)
 		time.Sleep(10 * time.Second)
 		if got := first(c.State(eventID)).Served; got != served {
@@ -460,7 +460,7 @@ func TestNothingIsLost(t *testing.T) {
 		if _, _, err := c.Join(t.Context(), eventID, waitroom.NewVisitor()); why(err) != "overloaded" {
 			t.Errorf("without a database: %v", err)
 		}
-		h.store.Before = nil
+		h.store.Interfere(nil)
 		letIn(t, c, 5)
 		time.Sleep(5 * time.Second)
 		if got := first(c.State(eventID)).Served; got != served+5 {
@@ -564,12 +564,12 @@ func TestFirstComeFirstServed(t *testing.T) {
 func TestLateOrderOverSeveralNodes(t *testing.T) {
 	bubble(t, func(s *waitroom.Settings) { s.Draw = false }, func(t *testing.T, h *house) {
 		const commit = 30 * time.Millisecond
-		h.store.Before = func(method string) error {
+		h.store.Interfere(func(method string) error {
 			if method == "TakePlaces" {
 				time.Sleep(commit)
 			}
 			return nil
-		}
+		})
 		var nodes []*waitroom.Rooms
 		for i := range 3 {
 			rooms, stop := h.node(fmt.Sprint("node ", i), 0)
@@ -609,12 +609,12 @@ func TestLateOrderOverSeveralNodes(t *testing.T) {
 // A crowd is kept in few transactions.
 func TestDrawsAreGathered(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, h *house) {
-		h.store.Before = func(method string) error {
+		h.store.Interfere(func(method string) error {
 			if method == "SaveDraws" {
 				time.Sleep(20 * time.Millisecond)
 			}
 			return nil
-		}
+		})
 		a, stop := h.node("a", 0)
 		defer stop()
 		const n = 20_000
@@ -742,10 +742,10 @@ func TestPollsCostNothing(t *testing.T) {
 		defer stop()
 		_, text := join(t, a, waitroom.NewVisitor())
 		h.until(3 * time.Second)
-		h.store.Before = func(method string) error {
+		h.store.Interfere(func(method string) error {
 			t.Errorf("a poll called %s", method)
 			return nil
-		}
+		})
 		for range 1000 {
 			page, err := a.Page(eventID)
 			if err != nil || len(page.Body) == 0 || !strings.HasPrefix(page.ETag, `"`) {
@@ -755,7 +755,7 @@ func TestPollsCostNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		h.store.Before = nil
+		h.store.Interfere(nil)
 	})
 }
 

@@ -16,12 +16,11 @@ import (
 // Store keeps rooms in memory and behaves as a database would, outages included.
 type Store struct {
 	Clock clock.Clock
-	// Before is called before every transaction; an error stands for an outage.
-	Before func(method string) error
 
-	mu    sync.Mutex
-	rooms map[int64]*kept
-	calls map[string]int
+	mu     sync.Mutex
+	before func(method string) error
+	rooms  map[int64]*kept
+	calls  map[string]int
 }
 
 type kept struct {
@@ -39,7 +38,14 @@ func NewStore(c clock.Clock) *Store {
 	return &Store{Clock: c, rooms: map[int64]*kept{}, calls: map[string]int{}}
 }
 
-// ErrOutage is an outage that Before may return.
+// Interfere has before called ahead of every transaction; an error stands for an outage. nil ends it.
+func (s *Store) Interfere(before func(method string) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.before = before
+}
+
+// ErrOutage is an outage for Interfere.
 var ErrOutage = errors.New("the database does not answer")
 
 // Calls returns how often a method was called.
@@ -54,8 +60,11 @@ func (s *Store) do(ctx context.Context, method string, eventID int64, work func(
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if s.Before != nil {
-		if err := s.Before(method); err != nil {
+	s.mu.Lock()
+	before := s.before
+	s.mu.Unlock()
+	if before != nil {
+		if err := before(method); err != nil {
 			return err
 		}
 	}
