@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"rsc.io/qr"
 
@@ -109,7 +110,7 @@ func origin(target string) string {
 
 func (s *Server) show(t *transaction, chosen string) pageView {
 	v := pageView{
-		OrderID: t.OrderID, Gross: rupiah(t.Gross), Payer: t.Payer, Ends: t.PageEnds.In(wib).Format("15.04"), Status: t.Status,
+		OrderID: t.OrderID, Gross: rupiah(t.Gross), Payer: t.Payer, Ends: s.until(t.PageEnds), Status: t.Status,
 		Finish: finishURL(t),
 	}
 	for _, i := range t.Items {
@@ -123,7 +124,7 @@ func (s *Server) show(t *transaction, chosen string) pageView {
 		v.State, v.Groups = "choose", groups(t.Enabled)
 	case t.Status == "pending":
 		v.State, v.Channel, v.Number, v.Grouped = "pending", t.channel(), t.Number, grouped(t.Number)
-		v.Ends = t.Ends.In(wib).Format("15.04")
+		v.Ends = s.until(t.Ends)
 		if v.Channel.Group == "qr" {
 			v.QR = qrSVG("SIMULASI-BUKAN-UANG/" + t.OrderID + "/" + t.TransactionID)
 		}
@@ -134,6 +135,16 @@ func (s *Server) show(t *transaction, chosen string) pageView {
 		v.State, v.TitleID, v.TitleEN = "closed", "Halaman pembayaran ini sudah ditutup", "This payment page is closed"
 	}
 	return v
+}
+
+// until writes a moment in western Indonesian time: pukul 12.29 WIB, or 2/12 pukul 12.29 WIB if that is not today.
+func (s *Server) until(t time.Time) string {
+	t, today := t.In(wib), s.clock.Now().In(wib)
+	layout := "pukul 15.04 WIB"
+	if t.YearDay() != today.YearDay() || t.Year() != today.Year() {
+		layout = "2/1 pukul 15.04 WIB"
+	}
+	return t.Format(layout)
 }
 
 func words(t *transaction) (indonesian, english string, good bool) {
