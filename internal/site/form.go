@@ -47,6 +47,7 @@ type field struct {
 	Name, ID, Label, Value string
 	Type                   string // text, email, tel, date, choice, radio or checkbox
 	Autocomplete           string
+	InputMode              string
 	Help, Error            string
 	Required               bool // by the browser; what it cannot know the server checks
 	Optional               string
@@ -247,12 +248,19 @@ func (b *formBuilder) participant(index string, in *registration.ParticipantInpu
 	return p
 }
 
-// own are the inputs that the contact can stand for. They are required by the browser only where it cannot hide them.
+// own are the inputs that the contact can stand for. Those of the first participant may be hidden, so they stay empty then
+// and have nothing that a browser checks: a hidden input that it refuses would block the form without a word.
 func (b *formBuilder) own(at string, in *registration.ParticipantInput, first bool) []field {
+	if first && b.filled.self {
+		in = &registration.ParticipantInput{}
+	}
 	name := b.field(at+"/name", "form.name", "text", in.Name, !first)
 	email := b.field(at+"/email", "form.email", "email", in.Email, !first && b.unique(event.UniqueByEmail))
 	phone := b.field(at+"/phone", "form.phone", "tel", in.Phone, !first && b.unique(event.UniqueByPhone))
 	email.Max, phone.Max = 254, 40
+	if first {
+		email.Type, email.InputMode = "text", "email"
+	}
 	if !b.unique(event.UniqueByEmail) {
 		email.Optional = b.T("form.optional")
 	}

@@ -27,18 +27,24 @@ func markdown(source string) (template.HTML, error) {
 	return template.HTML(b.String()), nil //nolint:gosec // goldmark escapes everything and passes no HTML through
 }
 
-// outline fits the text into the page: its headings go below the page's own h2, its links tell search engines nothing.
+// outline fits the text into the page: its headings start below the page's own h2 and skip no level, and its links tell
+// search engines nothing.
 type outline struct{}
 
 // Transform implements parser.ASTTransformer.
 func (outline) Transform(doc *ast.Document, _ text.Reader, _ parser.Context) {
+	top, last := 0, 2
 	_ = ast.Walk(doc, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
 		if !entering {
 			return ast.WalkContinue, nil
 		}
 		switch n := n.(type) {
 		case *ast.Heading:
-			n.Level = min(n.Level+2, 6)
+			if top == 0 || n.Level < top {
+				top = n.Level
+			}
+			n.Level = min(3+n.Level-top, last+1, 6)
+			last = n.Level
 		case *ast.Link, *ast.AutoLink:
 			n.SetAttributeString("rel", []byte("nofollow noopener"))
 		}

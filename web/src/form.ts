@@ -42,8 +42,8 @@ export class RegistrationForm {
   start(): void {
     this.form.noValidate = true
     this.people.refresh()
-    this.offerDraft()
     this.showPrice()
+    void this.pickUp()
     this.form.addEventListener('input', () => this.changed())
     this.form.addEventListener('change', () => this.changed())
     this.form.addEventListener('click', (event) => this.clicked(event))
@@ -53,8 +53,6 @@ export class RegistrationForm {
     })
     window.addEventListener('pagehide', () => this.save())
     if (!this.data.open) void this.waitForOpening()
-    void this.askAboutEarlier()
-    if (!this.kept.lasting) this.notice(this.words.say('js.storage_blocked'), [])
   }
 
   private changed(): void {
@@ -75,52 +73,66 @@ export class RegistrationForm {
     return `gapura:${this.data.slug}:here`
   }
 
-  /** After a reload the answers come back by themselves; on another visit they are offered, for the device may be shared. */
-  private offerDraft(): void {
-    const draft = this.drafts.load()
-    if (!draft) return
-    const use = (): void => {
-      this.people.resize(draft.people)
-      restore(this.form, draft.values)
-      this.changed()
-    }
-    const drop = (): void => {
-      this.drafts.drop()
-      this.session.remove(this.sessionName)
-      restore(this.form, { self: '0' })
-      this.people.resize(1)
-      this.people.refresh()
-      this.showPrice()
-      this.hideNotice()
-      this.field('/contact/name')?.focus()
-    }
-    if (this.session.get(this.sessionName)) {
-      use()
-      this.notice(this.words.say('js.draft_back'), [[this.words.say('js.draft_clear'), drop]])
+  /** Takes up what an earlier visit left: an order whose answer never came, or answers. */
+  private async pickUp(): Promise<void> {
+    const attempt = this.keys.peek()
+    if (!attempt?.sent) {
+      this.offerDraft('')
+      if (!this.kept.lasting) this.notice(this.words.say('js.storage_blocked'), [])
       return
     }
-    const accept = (): void => {
-      use()
-      this.hideNotice()
-    }
-    this.notice(this.words.say('js.draft'), [
-      [this.words.say('js.draft_use'), accept],
-      [this.words.say('js.draft_drop'), drop],
-    ])
-  }
-
-  /** A key that left this browser may have an order: the page was closed before the answer came. */
-  private async askAboutEarlier(): Promise<void> {
-    const attempt = this.keys.peek()
-    if (!attempt?.sent) return
+    // After a reload the answers are there at once, whatever the server says.
+    if (this.session.get(this.sessionName)) this.useDraft()
     this.notice(this.words.say('js.checking'), [])
     const found = await lookUp({ find: (signal) => this.find(attempt.key, signal) }, new AbortController().signal)
     if (this.running) return
+    this.hideNotice()
     if (found === 'none') {
       this.keys.clear()
-      this.notice(this.words.say('js.not_found'), [])
-    } else if (found === 'unknown') this.hideNotice()
+      this.offerDraft(this.words.say('js.not_found'))
+    } else if (found === 'unknown') this.offerDraft('')
     else this.offerOrder(found)
+  }
+
+  /** After a reload the answers come back by themselves; on another visit they are offered, for the device may be shared. */
+  private offerDraft(before: string): void {
+    if (!this.drafts.load()) {
+      if (before) this.notice(before, [])
+      return
+    }
+    if (this.session.get(this.sessionName)) {
+      this.useDraft()
+      this.notice(`${before} ${this.words.say('js.draft_back')}`.trim(), [[this.words.say('js.draft_clear'), () => this.dropDraft()]])
+      return
+    }
+    const accept = (): void => {
+      this.useDraft()
+      this.hideNotice()
+    }
+    this.notice(`${before} ${this.words.say('js.draft')}`.trim(), [
+      [this.words.say('js.draft_use'), accept],
+      [this.words.say('js.draft_drop'), () => this.dropDraft()],
+    ])
+  }
+
+  private useDraft(): void {
+    const draft = this.drafts.load()
+    if (!draft) return
+    this.people.resize(draft.people)
+    restore(this.form, draft.values)
+    this.changed()
+  }
+
+  private dropDraft(): void {
+    window.clearTimeout(this.saving)
+    this.drafts.drop()
+    this.session.remove(this.sessionName)
+    restore(this.form, { self: '0' })
+    this.people.resize(1)
+    this.people.refresh()
+    this.showPrice()
+    this.hideNotice()
+    this.field('/contact/name')?.focus()
   }
 
   private offerOrder(order: Order): void {
@@ -167,8 +179,6 @@ export class RegistrationForm {
     const { lines, total } = quote(this.data.categories, chosen, this.agreed)
     const sum = total ?? lines.reduce((n, line) => n + line.amount, 0)
     const free = this.words.say('js.free')
-    const again = document.getElementById('total-again')
-    if (again) again.textContent = lines.length > 0 ? priceText(sum, free) : ''
     if (lines.length === 0) {
       summary.replaceChildren(element('p', 'quiet', this.words.say('form.total_none')))
       return
@@ -216,15 +226,17 @@ export class RegistrationForm {
   }
 
   private deliver(request: Request): Promise<Answer> {
-    const { key } = this.keys.sending()
+    const { key } = this.keys.current()
     const body = JSON.stringify(request)
     const world = {
-      post: (signal: AbortSignal) =>
-        ask(`/api/v1/events/${encodeURIComponent(this.data.slug)}/orders`, signal, {
+      post: (signal: AbortSignal) => {
+        this.keys.sending(key)
+        return ask(`/api/v1/events/${encodeURIComponent(this.data.slug)}/orders`, signal, {
           method: 'POST',
           headers: { 'Content-Type': 'application/json', Accept: 'application/json', 'Idempotency-Key': `"${key}"` },
           body,
-        }),
+        })
+      },
       find: (signal: AbortSignal) => this.find(key, signal),
       online,
       isOnline: () => navigator.onLine,

@@ -61,9 +61,11 @@ export class Keys {
     return this.peek() ?? this.write({ key: this.make(), sent: false })
   }
 
-  /** Notes that the key leaves the browser. Called before sending: a page that dies meanwhile asks afterwards. */
-  sending(): Attempt {
-    return this.write({ ...this.current(), sent: true })
+  /** Notes that a key leaves the browser. Called before each sending: a page that dies meanwhile asks afterwards. Another
+   * tab may have begun a new filling since; its key stays. */
+  sending(key: string): void {
+    const attempt = this.peek() ?? { key, sent: false }
+    if (attempt.key === key && !attempt.sent) this.write({ ...attempt, sent: true })
   }
 
   /** Notes that the server made nothing of the key, so that nobody needs to ask. */

@@ -15,6 +15,7 @@ const kept = keeperOf(() => window.localStorage)
 
 switch (document.body.dataset.page) {
   case 'event':
+    dock()
     void countToOpening()
     break
   case 'form': {
@@ -33,4 +34,12 @@ async function countToOpening(): Promise<void> {
   if (!clock) return
   const skew = await clockSkew()
   countDown(clock, words, () => Date.now() + skew, () => window.setTimeout(() => location.reload(), 1000 + Math.random() * 3000))
+}
+
+/** The bar at the bottom of a phone repeats the button above it, so it comes when that one has gone. */
+function dock(): void {
+  const bar = document.querySelector('.dock')
+  const button = document.querySelector('.entry .button')
+  if (!bar || !button) return
+  new IntersectionObserver(([entry]) => bar.classList.toggle('away', entry?.isIntersecting ?? false)).observe(button)
 }

@@ -61,8 +61,8 @@ export class People {
   refresh(): void {
     const chosen = this.chosen()
     this.all.forEach((person, i) => {
-      for (const field of person.querySelectorAll<HTMLElement>('[data-only]')) {
-        const asked = !chosen[i] || (field.dataset.only ?? '').split(' ').includes(chosen[i]!)
+      for (const field of person.querySelectorAll<HTMLElement>('[data-asked]')) {
+        const asked = !chosen[i] || (field.dataset.asked ?? '').split(' ').includes(chosen[i]!)
         field.hidden = !asked
         for (const input of field.querySelectorAll<HTMLInputElement>('input, select')) input.disabled = !asked
       }

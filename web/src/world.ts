@@ -65,8 +65,10 @@ export function online(signal: AbortSignal): Promise<void> {
 export async function clockSkew(): Promise<number> {
   try {
     const before = Date.now()
-    const response = await fetch(location.pathname, { method: 'HEAD', cache: 'no-store' })
-    const server = Date.parse(response.headers.get('Date') ?? '')
+    const response = await fetch(location.href, { method: 'HEAD', cache: 'no-store' })
+    // A shared cache repeats the origin's Date and says in Age how long ago that was.
+    const age = Number(response.headers.get('Age') ?? 0) * 1000
+    const server = Date.parse(response.headers.get('Date') ?? '') + (Number.isNaN(age) ? 0 : age)
     // The header is cut to whole seconds, and the answer took a while.
     const skew = server + 500 - (before + Date.now()) / 2
     return Number.isNaN(skew) || Math.abs(skew) < 2000 ? 0 : skew
