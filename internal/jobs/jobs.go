@@ -13,8 +13,10 @@ import (
 // Queue is a lane of its own, so that a flood of one kind never delays a more urgent one.
 type Queue string
 
-// The queues, the most urgent first.
+// The queues, the most urgent first. Planning is before all: a payment page that nobody has planned yet cannot wait for
+// tickets to be rendered, nor for a provider's limit.
 const (
+	Plan    Queue = "plan"
 	Payment Queue = "payment"
 	Ticket  Queue = "ticket"
 	Mail    Queue = "mail"
@@ -22,7 +24,7 @@ const (
 )
 
 // Queues lists the queues, the most urgent first.
-func Queues() []Queue { return []Queue{Payment, Ticket, Mail, Bulk} }
+func Queues() []Queue { return []Queue{Plan, Payment, Ticket, Mail, Bulk} }
 
 // Kind says what is to be done.
 type Kind string
@@ -45,6 +47,8 @@ const (
 // Queue returns the queue that a kind goes through.
 func (k Kind) Queue() Queue {
 	switch k {
+	case OrderPlaced, OrderChanged:
+		return Plan
 	case PaymentStart, PaymentConfirm, PaymentAsk, PaymentRefund:
 		return Payment
 	case MailSend:
