@@ -94,7 +94,7 @@ func judged(findings []Finding) int {
 func tiles(r *Result) []tile {
 	out := []tile{
 		{whole(r.Acknowledged), "", "pesanan diterima", "orders acknowledged", "good"},
-		{whole(r.Places), "", "tempat terjual", "places sold", ""},
+		{whole(r.Places - r.GivenBack), "", "tempat terisi, tanpa yang dibatalkan", "places taken, without those given back", ""},
 	}
 	rate := tile{whole(r.Rate.Peak), "/s", "pesanan per detik, terbaik", "orders per second, best", ""}
 	if r.Rate.Full > 0 && r.Plan.Crowd.Demand.Curve == crowd.CurveConstant {

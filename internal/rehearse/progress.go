@@ -97,6 +97,7 @@ func (c *collector) position(now time.Duration) string {
 		share = min(now.Seconds()/c.length.Seconds(), 1)
 	}
 	full := int(share * cells)
+	now = now.Round(time.Second)
 	return fmt.Sprintf("%02d:%02d %s%s %3.0f%%", int(now.Minutes()), int(now.Seconds())%60,
 		strings.Repeat("━", full), strings.Repeat("╌", cells-full), share*100)
 }
@@ -176,6 +177,8 @@ func shortDuration(d time.Duration) string {
 		return fmt.Sprintf("%.1f ms", ms)
 	case ms < 1000:
 		return fmt.Sprintf("%.0f ms", ms)
+	case ms < 10_000:
+		return fmt.Sprintf("%.2f s", ms/1000)
 	case ms < 100_000:
 		return fmt.Sprintf("%.1f s", ms/1000)
 	default:

@@ -76,6 +76,9 @@ func TestAnHonestServerPassesEveryCheck(t *testing.T) {
 			t.Errorf("check %s looked at nothing", f.Check)
 		}
 	}
+	if r.GivenBack == 0 || r.Places-r.GivenBack > 700 || r.Places-r.GivenBack != f.taken {
+		t.Errorf("%d places acknowledged, %d given back, the server holds %d", r.Places, r.GivenBack, f.taken)
+	}
 	if len(r.Orders) < 600 || r.Unanswered != 0 || r.Offered != len(r.Attempts) {
 		t.Errorf("orders %d, unanswered %d, offered %d, attempts %d", len(r.Orders), r.Unanswered, r.Offered, len(r.Attempts))
 	}

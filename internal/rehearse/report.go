@@ -114,7 +114,7 @@ func writeSummaryJSON(w io.Writer, r *Result) error {
 	return out.Encode(map[string]any{
 		"event": r.Slug, "run": r.Run, "seed": r.Plan.Crowd.Seed, "started": r.Started, "demand": describe(r.Plan.Crowd.Demand),
 		"source": r.Source, "connections": r.Plan.Connections, "orders": len(r.Orders), "people": r.People,
-		"offered": r.Offered, "unanswered": r.Unanswered, "acknowledged": r.Acknowledged, "places": r.Places,
+		"offered": r.Offered, "unanswered": r.Unanswered, "acknowledged": r.Acknowledged, "places": r.Places, "places_given_back": r.GivenBack,
 		"length_ms": ms(r.Length), "end_ms": ms(r.End),
 		"acknowledged_per_second": map[string]any{"median": r.Rate.Median, "mean": r.Rate.Mean, "peak": r.Rate.Peak,
 			"peak_at_second": r.Rate.PeakAt, "full_seconds": r.Rate.Full},

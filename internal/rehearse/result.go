@@ -33,6 +33,7 @@ type Result struct {
 	Unanswered   int           // requests that came due and were not sent or not answered before the drain ended
 	Acknowledged int           // orders
 	Places       int           // participants of the acknowledged orders
+	GivenBack    int           // places of orders whose cancellation was acknowledged
 	Seconds      []Second
 	Rate         Rate
 	Latency      Latency        // of acknowledged requests, from the intended moment
@@ -120,6 +121,8 @@ func (r *Result) count() {
 			record(latency, a.Latency())
 			record(queue, a.Start-a.Intended)
 			record(journey, a.End-o.At)
+		case a.Code == CodeCancelled:
+			r.GivenBack += r.Orders[a.Order].Size
 		case a.Status == 503:
 			record(refusal, a.Latency())
 		}

@@ -76,7 +76,8 @@ func describe(d crowd.Demand) string {
 
 func (s *summary) numbers(r *Result) {
 	s.title("What the server did")
-	s.row("acknowledged", "%s orders, %s places", grouped(int64(r.Acknowledged)), grouped(int64(r.Places)))
+	s.row("acknowledged", "%s orders, %s places, of which %s were given back", grouped(int64(r.Acknowledged)),
+		grouped(int64(r.Places)), grouped(int64(r.GivenBack)))
 	if r.Rate.Full > 0 {
 		s.row("acknowledged per second", "median %s, mean %s, best %s (of %d full seconds)",
 			grouped(int64(r.Rate.Median)), grouped(int64(r.Rate.Mean)), grouped(int64(r.Rate.Peak)), r.Rate.Full)
