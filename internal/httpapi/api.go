@@ -49,9 +49,12 @@ func New(cfg Config) *API {
 		if r.handler != nil {
 			a.mux.Handle(r.method+" "+r.path, r.handler)
 		}
+		if !below(r.path) {
+			a.mux.Handle(r.path, a.handle(a.nothing))
+		}
 	}
 	a.mux.Handle("GET /api/v1/orders/{id}/{rest...}", a.handle(a.belowOrder))
-	a.mux.HandleFunc("/api/", a.notFound)
+	a.mux.Handle("/api/", a.handle(a.nothing))
 	a.openapi = document(cfg.BaseURL, a.routes)
 	return a
 }
@@ -63,12 +66,14 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.mux.ServeHTT
 func (a *API) Patterns() []string {
 	patterns := []string{"/api/"}
 	for _, r := range a.routes {
-		if !strings.HasPrefix(r.path, "/api/") {
-			patterns = append(patterns, r.method+" "+r.path)
+		if !below(r.path) {
+			patterns = append(patterns, r.path) // of any method: a wrong one gets a problem document too
 		}
 	}
 	return patterns
 }
+
+func below(path string) bool { return strings.HasPrefix(path, "/api/") }
 
 // handle turns a function that may fail into a handler.
 func (a *API) handle(serve func(w http.ResponseWriter, r *http.Request) error) http.Handler {

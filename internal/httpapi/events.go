@@ -80,6 +80,11 @@ type EventList struct {
 	Events []EventView `json:"events"`
 }
 
+// ScheduleView is the programme of an event.
+type ScheduleView struct {
+	Schedule []event.Appearance `json:"schedule"`
+}
+
 // AvailabilityView is small, because a crowd polls it.
 type AvailabilityView struct {
 	State          string                 `json:"state" enum:"upcoming,open,closed,sold_out"`
@@ -141,9 +146,7 @@ func (a *API) getSchedule(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return nil, err
 		}
-		return struct {
-			Schedule []event.Appearance `json:"schedule"`
-		}{live.Event.Schedule}, nil
+		return ScheduleView{Schedule: listed(live.Event.Schedule)}, nil
 	})
 }
 
@@ -164,10 +167,11 @@ func eventView(live registration.Live, now time.Time) EventView {
 	e := live.Event
 	v := EventView{
 		Slug: e.Slug, Name: e.Name, Description: e.Description, Timezone: e.Timezone, StartsAt: e.StartsAt.In(e.Location()),
-		Venue: e.Venue, Schedule: e.Schedule, WaitingRoom: e.WaitingRoom, ServerTime: now,
+		Venue: e.Venue, Schedule: listed(e.Schedule), WaitingRoom: e.WaitingRoom, ServerTime: now,
 		Registration: RegistrationView{
 			State: string(live.Availability.State), OpensAt: e.Rules.OpensAt, ClosesAt: e.Rules.ClosesAt,
-			HoldSeconds: int(e.Rules.Hold / time.Second), MaxParticipants: e.Rules.MaxParticipants, UniqueBy: e.Rules.UniqueBy,
+			HoldSeconds: int(e.Rules.Hold / time.Second), MaxParticipants: e.Rules.MaxParticipants,
+			UniqueBy: listed(e.Rules.UniqueBy),
 		},
 		Categories: []CategoryView{}, Questions: []QuestionView{},
 	}
@@ -201,4 +205,12 @@ func questionView(q *event.Question, levels map[string]registration.Level) Quest
 		v.Options = append(v.Options, OptionView{Value: o.Value, Label: o.Label, Availability: string(levels[o.Value])})
 	}
 	return v
+}
+
+// listed makes an empty list of none: clients count on a list.
+func listed[T any](all []T) []T {
+	if all == nil {
+		return []T{}
+	}
+	return all
 }

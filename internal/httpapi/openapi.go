@@ -35,11 +35,22 @@ func document(baseURL string, routes []route) []byte {
 	for _, r := range routes {
 		addOperation(api, registry, problem, r)
 	}
+	open(registry)
 	text, err := json.MarshalIndent(api, "", " ")
 	if err != nil {
 		return []byte(`{}`) // the document is made of our own types; TestOpenAPI notices
 	}
 	return text
+}
+
+// open lets every object have further members: problems carry some that depend on their code, what is added to the contract
+// later must not break clients that check, and of requests the server ignores what it does not know.
+func open(registry huma.Registry) {
+	for _, schema := range registry.Map() {
+		if schema.AdditionalProperties == false {
+			schema.AdditionalProperties = nil
+		}
+	}
 }
 
 // Problem is the document that every error is answered with.

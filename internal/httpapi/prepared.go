@@ -29,7 +29,7 @@ type preparedDocument struct {
 
 type finished struct {
 	body, gzipped []byte
-	etag          []string
+	etag          []string // weak: the bytes differ when compressed
 	madeAt        time.Time
 }
 
@@ -43,17 +43,33 @@ func (p *prepared) serve(w http.ResponseWriter, r *http.Request, name string, no
 	h["Cache-Control"] = cacheControl
 	h["Etag"] = f.etag
 	h["Vary"] = varyEncoding
-	if match := r.Header.Get("If-None-Match"); match != "" && strings.Contains(match, f.etag[0]) {
+	if match := r.Header.Get("If-None-Match"); match != "" && strings.Contains(match, f.etag[0][len("W/"):]) {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
 	body := f.body
-	if f.gzipped != nil && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+	if f.gzipped != nil && acceptsGzip(r.Header.Get("Accept-Encoding")) {
 		h["Content-Encoding"] = gzipEncoding
 		body = f.gzipped
 	}
 	writeBytes(w, http.StatusOK, "application/json", body)
 	return nil
+}
+
+func acceptsGzip(header string) bool {
+	for coding := range strings.SplitSeq(header, ",") {
+		name, weight, _ := strings.Cut(coding, ";")
+		if strings.TrimSpace(name) == "gzip" {
+			return !refusesWeight(weight)
+		}
+	}
+	return false
+}
+
+// refusesWeight reports whether a parameter such as q=0 or q=0.000 says "not this one".
+func refusesWeight(parameter string) bool {
+	name, value, _ := strings.Cut(parameter, "=")
+	return strings.TrimSpace(name) == "q" && strings.Trim(strings.TrimSpace(value), "0.") == ""
 }
 
 var (
@@ -102,7 +118,7 @@ func finish(value any, now time.Time) (*finished, error) {
 		return nil, fmt.Errorf("encode: %w", err)
 	}
 	sum := sha256.Sum256(body)
-	f := &finished{body: body, etag: []string{`"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`}, madeAt: now}
+	f := &finished{body: body, etag: []string{`W/"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`}, madeAt: now}
 	if len(body) < gzipFrom {
 		return f, nil
 	}

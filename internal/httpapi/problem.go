@@ -103,13 +103,30 @@ func fieldProblems(fields []fault.Field, locale string) []fieldProblem {
 	return out
 }
 
-// localeOf reads Accept-Language no further than it matters: Indonesian unless English comes first.
+// localeOf returns the language that Accept-Language prefers of the two, Indonesian if it has none or likes both as much.
 func localeOf(r *http.Request) string {
-	first, _, _ := strings.Cut(r.Header.Get("Accept-Language"), ",")
-	if strings.HasPrefix(strings.TrimSpace(first), "en") {
-		return "en"
+	best, locale := 0.0, "id"
+	for asked := range strings.SplitSeq(r.Header.Get("Accept-Language"), ",") {
+		tag, parameter, _ := strings.Cut(asked, ";")
+		tag, _, _ = strings.Cut(strings.ToLower(strings.TrimSpace(tag)), "-")
+		if weight := weightOf(parameter); (tag == "en" || tag == "id") && weight > best {
+			best, locale = weight, tag
+		}
 	}
-	return "id"
+	return locale
+}
+
+// weightOf reads a parameter such as q=0.8; without one it is 1.
+func weightOf(parameter string) float64 {
+	value, ok := strings.CutPrefix(strings.TrimSpace(parameter), "q=")
+	if !ok {
+		return 1
+	}
+	weight, err := strconv.ParseFloat(value, 64)
+	if err != nil {
+		return 0
+	}
+	return weight
 }
 
 func writeJSON(w http.ResponseWriter, status int, contentType string, body any) {

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"net/http"
 	"reflect"
+	"strings"
 
 	"gapura/internal/fault"
 	"gapura/internal/registration"
@@ -43,7 +44,8 @@ func (a *API) eventRoutes() []route {
 		},
 		{
 			method: "GET", path: "/api/v1/events/{slug}/schedule", handler: a.handle(a.getSchedule), id: "getSchedule",
-			summary: "The programme of the event", success: 200, faults: []fault.Code{fault.NoSuchEvent},
+			summary: "The programme of the event", response: reflect.TypeFor[ScheduleView](), success: 200,
+			faults: []fault.Code{fault.NoSuchEvent},
 		},
 	}
 }
@@ -93,7 +95,45 @@ func (a *API) belowOrder(w http.ResponseWriter, r *http.Request) error {
 	case rest == "stream":
 		return a.streamOrder(w, r)
 	}
-	return fault.New(fault.NotFound)
+	return a.nothing(w, r)
+}
+
+// nothing answers a request that no route takes. It names the methods that the address does take, if there are any.
+func (a *API) nothing(w http.ResponseWriter, r *http.Request) error {
+	allow := a.allowed(r)
+	if allow == "" {
+		return fault.New(fault.NotFound)
+	}
+	w.Header().Set("Allow", allow)
+	if r.Method == http.MethodOptions {
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	return fault.New(fault.MethodNotAllowed)
+}
+
+func (a *API) allowed(r *http.Request) string {
+	switch get, post := a.takes(r, http.MethodGet), a.takes(r, http.MethodPost); {
+	case get && post:
+		return "GET, HEAD, POST, OPTIONS"
+	case get:
+		return "GET, HEAD, OPTIONS"
+	case post:
+		return "POST, OPTIONS"
+	}
+	return ""
+}
+
+// takes reports whether a route serves the address of r with that method.
+func (a *API) takes(r *http.Request, method string) bool {
+	probe := *r
+	probe.Method = method
+	_, pattern := a.mux.Handler(&probe)
+	if rest, ok := strings.CutPrefix(r.URL.Path, "/api/v1/orders/"); ok && strings.HasSuffix(pattern, "/{rest...}") {
+		order, rest, _ := strings.Cut(rest, "/")
+		return order == "by-key" || rest == "stream"
+	}
+	return strings.HasPrefix(pattern, method+" ")
 }
 
 func (a *API) serverRoutes() []route {
@@ -133,8 +173,4 @@ func (a *API) readyz(w http.ResponseWriter, r *http.Request) error {
 func (a *API) getOpenAPI(w http.ResponseWriter, _ *http.Request) {
 	w.Header()["Cache-Control"] = cacheSchedule
 	writeBytes(w, http.StatusOK, "application/json", a.openapi)
-}
-
-func (a *API) notFound(w http.ResponseWriter, r *http.Request) {
-	a.fail(w, r, fault.New(fault.NotFound))
 }

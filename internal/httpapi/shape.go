@@ -1,9 +1,11 @@
 package httpapi
 
 import (
+	"bytes"
 	"encoding/json"
 	"sort"
 	"strconv"
+	"strings"
 
 	"gapura/internal/fault"
 )
@@ -33,7 +35,9 @@ func requestShape() shape {
 // wrongTypes lists every value of a registration that has the wrong type.
 func wrongTypes(text []byte) []fault.Field {
 	var value any
-	if err := json.Unmarshal(text, &value); err != nil {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber() // 1e400 is a number, of a size that no type holds
+	if err := decoder.Decode(&value); err != nil {
 		return nil
 	}
 	var fields []fault.Field
@@ -51,9 +55,11 @@ func (s shape) check(at string, value any, fields *[]fault.Field) {
 	case "string":
 		_, ok = value.(string)
 	case "integer":
-		var number float64
-		number, ok = value.(float64)
-		ok = ok && number == float64(int64(number))
+		var number json.Number
+		if number, ok = value.(json.Number); ok {
+			_, err := number.Int64()
+			ok = err == nil
+		}
 	case "list":
 		var list []any
 		if list, ok = value.([]any); ok {
@@ -74,14 +80,27 @@ func (s shape) check(at string, value any, fields *[]fault.Field) {
 
 func (s shape) checkMembers(at string, object map[string]any, fields *[]fault.Field) {
 	for name, value := range object {
-		member, known := s.members[name]
-		if s.kind == "strings" {
-			member, known = shape{kind: "string"}, true
-		}
+		member, known := s.member(name)
 		if known {
 			member.check(at+"/"+escapePointer(name), value, fields)
 		}
 	}
+}
+
+// member finds a member as the decoder does, which ignores case.
+func (s shape) member(name string) (shape, bool) {
+	if s.kind == "strings" {
+		return shape{kind: "string"}, true
+	}
+	if member, ok := s.members[name]; ok {
+		return member, true
+	}
+	for known, member := range s.members {
+		if strings.EqualFold(known, name) {
+			return member, true
+		}
+	}
+	return shape{}, false
 }
 
 func (s shape) expected() string {

@@ -29,6 +29,9 @@ func (a *API) streamOrder(w http.ResponseWriter, r *http.Request) error {
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no") // nginx would hold the events back
+	if r.Method == http.MethodHead {
+		return nil
+	}
 	control := http.NewResponseController(w)
 	_ = control.SetWriteDeadline(time.Time{}) // a recorder in a test has none; a stream outlives the server's usual limit
 	s := stream{w: w, control: control}

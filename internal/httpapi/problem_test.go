@@ -1,0 +1,185 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"flag"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"gapura/internal/fault"
+	"gapura/internal/money"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func TestEveryCodeHasAStatusAndSentences(t *testing.T) {
+	t.Parallel()
+	for _, code := range fault.Codes() {
+		if status := statusOf(code); status == http.StatusInternalServerError && code != fault.Internal {
+			t.Errorf("%s falls through to 500", code)
+		}
+		p, ok := problemPhrases[code]
+		if !ok {
+			t.Errorf("%s has no phrase", code)
+		}
+		for _, text := range []string{p.title.id, p.title.en, p.detail.id, p.detail.en} {
+			if text == "" {
+				t.Errorf("%s lacks a title or a sentence: %+v", code, p)
+			}
+		}
+		if p.title.id == p.title.en || p.detail.id == p.detail.en {
+			t.Errorf("%s says the same in both languages", code)
+		}
+	}
+	if len(problemPhrases) != len(fault.Codes()) {
+		t.Errorf("%d phrases for %d codes", len(problemPhrases), len(fault.Codes()))
+	}
+}
+
+// The codes of faulty fields are literals in the checks; whoever adds one there must add its phrase here.
+func TestEveryFieldCodeHasAPhrase(t *testing.T) {
+	t.Parallel()
+	found := map[string]bool{}
+	for pattern, expression := range map[string]string{
+		"../registration/*.go": `(?:\.fail\([^"]*?(?:"[^"]*")?[^"]*?, |Code: |return )"([a-z]+_?[a-z_]*)"`,
+		"../person/person.go":  `= "([a-z_]+)"`,
+		"*.go":                 `Code: "([a-z_]+)"`,
+	} {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: %d files, %v", pattern, len(files), err)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			source, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, match := range regexp.MustCompile(expression).FindAllStringSubmatch(string(source), -1) {
+				found[match[1]] = true
+			}
+		}
+	}
+	for _, elsewhere := range []string{"id", "en", "male", "female"} {
+		delete(found, elsewhere)
+	}
+	if len(found) < 18 {
+		t.Errorf("the sources seem to know only %d codes: %v", len(found), found)
+	}
+	for code := range found {
+		if p := fieldPhrases[code]; p.id == "" || p.en == "" || p.id == p.en {
+			t.Errorf("%s: %+v", code, p)
+		}
+	}
+	for code := range fieldPhrases {
+		if !found[code] {
+			t.Errorf("nothing produces %s", code)
+		}
+	}
+}
+
+// faults are one of each code with what it carries in life.
+func faults() map[fault.Code]*fault.Fault {
+	all := map[fault.Code]*fault.Fault{}
+	for _, code := range fault.Codes() {
+		all[code] = fault.Wrap(code, errPlanted)
+	}
+	all[fault.ValidationFailed].Fields = []fault.Field{
+		{Pointer: "/contact/name", Code: "required"},
+		{Pointer: "/participants/1/birth_date", Code: "too_young", Params: map[string]any{"min_age": 17}},
+	}
+	all[fault.SoldOut] = fault.New(fault.SoldOut).With("categories", []string{"10k"}).With("quota", "total").With("may_return", true).
+		With("next_hold_ends_at", opened.Add(time.Minute))
+	all[fault.PriceChanged] = fault.New(fault.PriceChanged).With("total", money.Rupiah(450000)).With("expected_total", money.Rupiah(200000))
+	all[fault.NotOpen] = fault.New(fault.NotOpen).With("opens_at", opened).After(90*time.Second + time.Millisecond)
+	all[fault.Overloaded] = fault.New(fault.Overloaded).After(2300 * time.Millisecond)
+	all[fault.TooLarge] = fault.New(fault.TooLarge).With("limit", maxOrderBody)
+	return all
+}
+
+func TestProblemDocuments(t *testing.T) {
+	t.Parallel()
+	for code, refusal := range faults() {
+		for _, locale := range []string{"id", "en"} {
+			f := newFixture(t)
+			f.desk.refusal = refusal
+			w := f.ask("POST", ordersPath, goodOrder, "Content-Type", "application/json", "Idempotency-Key", "golden-golden-golden", "Accept-Language", locale)
+			if w.Code != statusOf(code) || w.Header().Get("Content-Type") != "application/problem+json" {
+				t.Errorf("%s: status %d, %s", code, w.Code, w.Header().Get("Content-Type"))
+			}
+			if strings.Contains(w.Body.String(), "planted") {
+				t.Errorf("%s shows its cause: %s", code, w.Body)
+			}
+			golden(t, string(code)+"."+locale+".json", w.Body.Bytes())
+		}
+	}
+}
+
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	var document any
+	if err := json.Unmarshal(got, &document); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	text, err := json.MarshalIndent(document, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join("testdata", "problems", name)
+	if *update {
+		if err := os.WriteFile(path, append(text, '\n'), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(want) != string(text)+"\n" {
+		t.Errorf("%s is\n%s\nwant\n%s", name, text, want)
+	}
+}
+
+func TestRetryAfterIsRoundedUp(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.desk.refusal = fault.New(fault.Overloaded).After(2300 * time.Millisecond)
+	if got := f.post("k", goodOrder).Header().Get("Retry-After"); got != "3" {
+		t.Errorf("Retry-After %q, want 3", got)
+	}
+}
+
+func TestAMistakeOfOursIsA500WithoutItsCause(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.desk.refusal = errPlanted
+	w := f.post("k", goodOrder)
+	if w.Code != 500 || strings.Contains(w.Body.String(), "planted") || !strings.Contains(w.Body.String(), `"code":"internal"`) {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+func TestLocale(t *testing.T) {
+	t.Parallel()
+	for header, want := range map[string]string{
+		"": "id", "id": "id", "id-ID,id;q=0.9,en;q=0.8": "id", "en": "en", "en-US,en;q=0.9,id;q=0.8": "en", "EN": "en",
+		"fr-CH, fr;q=0.9, en;q=0.8, *;q=0.5": "en", "de": "id", "*": "id", "en;q=0.2, id;q=0.9": "id", "en;q=0": "id",
+		"id;q=0.4,en;q=0.5": "en", "enx": "id", "en;q=broken": "id", ",,;;q=,": "id", " en ": "en",
+	} {
+		r, err := http.NewRequest("GET", "/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Accept-Language", header)
+		if got := localeOf(r); got != want {
+			t.Errorf("%q: %s, want %s", header, got, want)
+		}
+	}
+}
