@@ -280,30 +280,50 @@ func (e *eventTx) Taken(ctx context.Context, claims []registration.Claim) (map[r
 	return taken, nil
 }
 
-// Insert writes new orders with all that belongs to them, a statement a table. Claims go in key order, so that two nodes
-// never wait for each other in a circle.
+// Insert writes new orders with all that belongs to them. Claims go in key order, so that two nodes never wait for each
+// other in a circle.
 func (e *eventTx) Insert(ctx context.Context, orders []registration.NewOrder) error {
 	rows, err := e.rows(orders)
 	if err != nil {
 		return err
 	}
 	slices.SortFunc(rows.claims, func(a, b claimRow) int { return bytes.Compare(a.Hash, b.Hash) })
-	for _, insert := range []struct {
-		what string
-		rows any
-		n    int
-	}{
-		{"orders", &rows.orders, len(rows.orders)},
-		{"participants", &rows.participants, len(rows.participants)},
-		{"claims", &rows.claims, len(rows.claims)},
-		{"outbox", &rows.outbox, len(rows.outbox)},
-	} {
-		if insert.n == 0 {
-			continue
+	if err := insertRows(ctx, e.tx, "orders", rows.orders, (*orderRow).size); err != nil {
+		return err
+	}
+	if err := insertRows(ctx, e.tx, "participants", rows.participants, (*participantRow).size); err != nil {
+		return err
+	}
+	if err := insertRows(ctx, e.tx, "claims", rows.claims, func(*claimRow) int { return fixedSize }); err != nil {
+		return err
+	}
+	return insertRows(ctx, e.tx, "outbox", rows.outbox, func(*outboxRow) int { return fixedSize })
+}
+
+// maxStatement is how many bytes of rows one INSERT carries. MariaDB takes packets of 16 MiB by default, and breaks the
+// connection over a bigger one; escaping at most doubles the text. An ordinary batch is far below and stays one statement.
+const maxStatement = 4 << 20
+
+// fixedSize is about what a row's numbers, ids and short names take in a statement.
+const fixedSize = 300
+
+func (r *orderRow) size() int { return fixedSize + len(r.ContactName) + len(r.ContactEmail) }
+
+func (r *participantRow) size() int { return fixedSize + len(r.Name) + len(r.Email) + len(r.Answers) }
+
+// insertRows writes rows with as few statements as their size allows.
+func insertRows[T any](ctx context.Context, tx bun.Tx, table string, rows []T, size func(*T) int) error {
+	for len(rows) > 0 {
+		n, bytes := 0, 0
+		for n < len(rows) && (n == 0 || bytes+size(&rows[n]) <= maxStatement) {
+			bytes += size(&rows[n])
+			n++
 		}
-		if _, err := e.tx.NewInsert().Model(insert.rows).Exec(ctx); err != nil {
-			return fmt.Errorf("insert %s: %w", insert.what, err)
+		part := rows[:n]
+		if _, err := tx.NewInsert().Model(&part).Exec(ctx); err != nil {
+			return fmt.Errorf("insert %s: %w", table, err)
 		}
+		rows = rows[n:]
 	}
 	return nil
 }

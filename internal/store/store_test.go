@@ -1,0 +1,15 @@
+package store_test
+
+import (
+	"testing"
+
+	"gapura/test/conformance"
+	"gapura/test/peers"
+)
+
+func TestMain(m *testing.M) { peers.Main(m) }
+
+func TestStore(t *testing.T) {
+	t.Run("SQLite", func(t *testing.T) { t.Parallel(); conformance.Store(t, conformance.SQLite) })
+	t.Run("MariaDB", func(t *testing.T) { t.Parallel(); conformance.Store(t, conformance.MariaDB) })
+}
