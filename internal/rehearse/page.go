@@ -173,7 +173,7 @@ func rankOf(class string) int { return slices.Index([]string{"bad", "good", "inf
 func eventRows(r *Result) []eventRow {
 	var out []eventRow
 	for _, f := range r.Faults {
-		detail := fmt.Sprintf("detik ke-%s, %s", number(f.At.Seconds()), duration(f.Took))
+		detail := fmt.Sprintf("pada detik ke-%s · at second %[1]s (%s)", number(f.At.Seconds()), duration(f.Took))
 		if f.Err != "" {
 			detail += ": " + f.Err
 		}
@@ -300,15 +300,15 @@ func distributionPlot(r *Result) template.HTML {
 	p.XName = func(x float64) string { return names[x] }
 	p.XTicks = func(float64, float64) []chart.Tick {
 		var ticks []chart.Tick
-		for _, s := range []float64{0, 0.5, 0.75, 0.9, 0.99, 0.999, 0.9999} {
+		for _, s := range []float64{0.25, 0.5, 0.75, 0.9, 0.99, 0.999, 0.9999} {
 			ticks = append(ticks, chart.Tick{At: position(s), Label: percent(s)})
 		}
 		return ticks
 	}
 	all, queue := []float64{}, []float64{}
 	for i, q := range r.Latency.Quantiles {
-		if q.Share >= 1 {
-			continue
+		if q.Share == 0 || q.Share == 1 {
+			continue // single visitors, who would only stretch the axes
 		}
 		x := position(q.Share)
 		names[x] = percent(q.Share)

@@ -188,7 +188,11 @@ func (p Plot) axes(b *strings.Builder, c scale) {
 	for _, t := range p.XTicks(c.x0, c.x1) {
 		x := c.x(t.At)
 		fmt.Fprintf(b, `<line class="axis" x1="%.1f" x2="%.1f" y1="%g" y2="%g"/>`, x, x, top+plotHeight, top+plotHeight+4)
-		fmt.Fprintf(b, `<text class="tick" x="%.1f" y="%g" text-anchor="middle">%s</text>`, x, top+plotHeight+17, html.EscapeString(t.Label))
+		anchor := "middle"
+		if x > width-2*right {
+			anchor, x = "end", width-2
+		}
+		fmt.Fprintf(b, `<text class="tick" x="%.1f" y="%g" text-anchor="%s">%s</text>`, x, top+plotHeight+17, anchor, html.EscapeString(t.Label))
 	}
 	fmt.Fprintf(b, `<line class="axis" x1="%g" x2="%g" y1="%g" y2="%g"/>`, left, width-right, top+plotHeight, top+plotHeight)
 	fmt.Fprintf(b, `<text class="unit" x="%g" y="12">%s</text>`, 4.0, html.EscapeString(p.YTitle))
