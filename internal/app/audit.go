@@ -38,7 +38,11 @@ func (c auditCommand) Run(p *program) error {
 
 // audit checks one event, or all of them for an empty slug.
 func (p *program) audit(ctx context.Context, s *store.Store, slug string) ([]audit.Finding, error) {
-	secrets, err := registrationSecrets(ctx, p.cfg, s)
+	keys, err := appKeys(p.cfg)
+	if err != nil {
+		return nil, err
+	}
+	secrets, err := keyring{keys}.registration(ctx, s)
 	if err != nil {
 		return nil, err
 	}

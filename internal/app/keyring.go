@@ -136,17 +136,12 @@ func aead(key []byte) (cipher.AEAD, error) {
 	return cipher.NewGCM(block)
 }
 
-// registrationSecrets are the keys that registration works with. The claims' key must not change while an event is live, or
-// the same person would look new; the tokens' may, because former ones stay accepted.
-func registrationSecrets(ctx context.Context, cfg *Config, s *store.Store) (registration.Secrets, error) {
-	keys, err := appKeys(cfg)
+// registration returns the keys that registration works with. The claims' key must not change while an event is live, or the
+// same person would look new; the tokens' may, because former ones stay accepted.
+func (k keyring) registration(ctx context.Context, s *store.Store) (registration.Secrets, error) {
+	claims, err := k.lasting(ctx, s, "claims")
 	if err != nil {
 		return registration.Secrets{}, err
 	}
-	ring := keyring{keys}
-	claims, err := ring.lasting(ctx, s, "claims")
-	if err != nil {
-		return registration.Secrets{}, err
-	}
-	return registration.Secrets{Claims: claims, Tokens: ring.derive("order tokens")}, nil
+	return registration.Secrets{Claims: claims, Tokens: k.derive("order tokens")}, nil
 }

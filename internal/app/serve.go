@@ -27,12 +27,12 @@ func (serveCommand) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	if p.embedded() {
-		n.startWorkers()
-	}
 	listener, err := p.listen()
 	if err != nil {
 		return errors.Join(err, n.stop(nil))
+	}
+	if err := n.start(p.embedded()); err != nil {
+		return errors.Join(err, listener.Close(), n.stop(nil))
 	}
 	p.announce("Gapura serves %s", p.cfg.baseURL())
 	return n.serve(listener)
@@ -64,7 +64,9 @@ func (workCommand) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	n.startWorkers()
+	if err := n.start(true); err != nil {
+		return errors.Join(err, n.stop(nil))
+	}
 	p.announce("Gapura's workers run")
 	<-p.ctx.Done()
 	return n.stop(nil)
@@ -120,12 +122,15 @@ func (c demoCommand) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	n.startWorkers()
 	listener, err := p.listen()
 	if err != nil {
 		return errors.Join(err, n.stop(nil))
 	}
-	p.announce("\n  Gapura demo\n\n  Buka / open      %s\n  Data             %s\n  Stop             Ctrl+C\n", p.cfg.baseURL(), p.cfg.DataDirectory)
+	if err := n.start(true); err != nil {
+		return errors.Join(err, listener.Close(), n.stop(nil))
+	}
+	p.announce("\n  Gapura demo\n\n  Buka / open      %s\n  Payment stand-in %s\n  Data             %s\n  Stop             Ctrl+C\n",
+		p.cfg.baseURL(), n.standinURL, p.cfg.DataDirectory)
 	return n.serve(listener)
 }
 

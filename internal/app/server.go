@@ -13,6 +13,7 @@ import (
 
 	"gapura/internal/clock"
 	"gapura/internal/httpapi"
+	"gapura/internal/id"
 	"gapura/internal/lifecycle"
 	"gapura/internal/registration"
 	"gapura/internal/site"
@@ -21,13 +22,16 @@ import (
 
 // node is one running server with everything it owns.
 type node struct {
-	program   *program
-	store     *store.Store
-	engine    *registration.Engine
-	telemetry *telemetry
-	work      *lifecycle.Group
-	stopping  atomic.Bool
-	stopped   chan struct{}
+	program    *program
+	store      *store.Store
+	keyring    keyring
+	engine     *registration.Engine
+	payments   *payments // nil: nothing can be paid here
+	standinURL string    // of the payment stand-in, if this process runs one
+	telemetry  *telemetry
+	work       *lifecycle.Group
+	stopping   atomic.Bool
+	stopped    chan struct{}
 }
 
 // openStore opens the database; with migrate it also brings the schema up to date.
@@ -66,21 +70,44 @@ func (p *program) openNode(ctx context.Context) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	secrets, err := registrationSecrets(ctx, p.cfg, s)
-	if err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
-	t := newTelemetry(p.log)
-	engine, err := registration.Open(ctx, registration.Config{
-		Store: s, Clock: clock.System{}, Log: p.log, Secrets: secrets, Meter: t, Limits: p.limits(),
-	})
-	if err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
-	return &node{
-		program: p, store: s, engine: engine, telemetry: t,
+	n := &node{
+		program: p, store: s, telemetry: newTelemetry(p.log),
 		work: lifecycle.NewGroup(context.WithoutCancel(ctx)), stopped: make(chan struct{}),
-	}, nil
+	}
+	if err := n.openEngine(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return n, nil
+}
+
+func (n *node) openEngine(ctx context.Context) error {
+	keys, err := appKeys(n.program.cfg)
+	if err != nil {
+		return err
+	}
+	n.keyring = keyring{keys}
+	secrets, err := n.keyring.registration(ctx, n.store)
+	if err != nil {
+		return err
+	}
+	n.engine, err = registration.Open(ctx, registration.Config{
+		Store: n.store, Clock: clock.System{}, Log: n.program.log, Secrets: secrets, Meter: n.telemetry,
+		Limits: n.program.limits(), Closer: n,
+	})
+	return err
+}
+
+// Paying implements registration.Closer.
+func (n *node) Paying(ctx context.Context, orders []id.ID) ([]id.ID, error) {
+	if n.payments == nil {
+		return nil, nil
+	}
+	return n.payments.store.Paying(ctx, orders)
+}
+
+// Close implements registration.Closer.
+func (n *node) Close(ctx context.Context, orders []id.ID) error {
+	return n.payments.closeHolds(ctx, orders)
 }
 
 // embedded: one process on one machine does everything.
@@ -95,8 +122,25 @@ func (p *program) limits() registration.Limits {
 	return l
 }
 
-// startWorkers runs what does not belong to a request.
+// start opens what needs the server's own address, and with workers runs what does not belong to a request.
+func (n *node) start(workers bool) error {
+	var err error
+	if n.payments, err = n.openPayments(); err != nil {
+		return err
+	}
+	if workers {
+		n.startWorkers()
+	}
+	return nil
+}
+
+// sweepEvery is how often payments are looked after: late money waits at most this long for a place that came back.
+const sweepEvery = 5 * time.Second
+
 func (n *node) startWorkers() {
+	if n.payments != nil {
+		n.work.Every("payments", sweepEvery, n.sweep)
+	}
 	const expiryEvery = 500 * time.Millisecond // a returned place is on sale within two seconds
 	n.work.Every("expiry", expiryEvery, func(ctx context.Context) {
 		if _, err := n.engine.ExpireDue(ctx); err != nil && ctx.Err() == nil {
@@ -108,7 +152,7 @@ func (n *node) startWorkers() {
 // handler joins pages and API.
 func (n *node) handler() (http.Handler, error) {
 	api := httpapi.New(httpapi.Config{
-		Desk: n.engine, Clock: clock.System{}, Log: n.program.log, BaseURL: n.program.cfg.baseURL(), Ready: n.ready,
+		Desk: n.engine, Cashier: n.cashier(), Clock: clock.System{}, Log: n.program.log, BaseURL: n.program.cfg.baseURL(), Ready: n.ready,
 		Metrics: n.telemetry.handler(), Stopped: n.stopped,
 	})
 	pages, err := site.New(site.Config{
@@ -127,6 +171,14 @@ func (n *node) handler() (http.Handler, error) {
 		httpapi.WriteProblem(w, r, n.program.cfg.baseURL(), errCrossOrigin)
 	}))
 	return n.telemetry.observe(origin.Handler(mux)), nil
+}
+
+// cashier is nil where nothing can be paid; a nil *payments in the interface would not be.
+func (n *node) cashier() httpapi.Cashier {
+	if n.payments == nil {
+		return nil
+	}
+	return n.payments
 }
 
 // ready reports whether this node can take traffic: it is not stopping, and the database answers.

@@ -34,6 +34,7 @@ const (
 	NoSuchOrder          Code = "no_such_order"
 	NotAllowed           Code = "not_allowed"
 	WrongState           Code = "wrong_state"
+	PaymentUnavailable   Code = "payment_unavailable"
 	CrossOrigin          Code = "cross_origin"
 	NotFound             Code = "not_found"
 	MethodNotAllowed     Code = "method_not_allowed"
@@ -45,7 +46,7 @@ func Codes() []Code {
 	return []Code{
 		BadJSON, TooLarge, UnsupportedMediaType, ValidationFailed, KeyMissing, KeyReused, KeyInFlight, SoldOut,
 		PriceChanged, AlreadyRegistered, NotOpen, Closed, QueuePassRequired, CaptchaFailed, RateLimited, Overloaded,
-		OutcomeUnknown, NoSuchEvent, NoSuchOrder, NotAllowed, WrongState, CrossOrigin, NotFound, MethodNotAllowed, Internal,
+		OutcomeUnknown, NoSuchEvent, NoSuchOrder, NotAllowed, WrongState, PaymentUnavailable, CrossOrigin, NotFound, MethodNotAllowed, Internal,
 	}
 }
 

@@ -23,6 +23,7 @@ type Desk interface {
 // Config is what the API needs.
 type Config struct {
 	Desk    Desk
+	Cashier Cashier // nil: nothing can be paid here
 	Clock   clock.Clock
 	Log     *slog.Logger
 	BaseURL string                          // without a slash at its end, such as https://daftar.example.id

@@ -63,6 +63,8 @@ var problemPhrases = map[fault.Code]problemPhrase{
 		phrase{"Tidak ada pesanan seperti itu.", "There is no such order."}},
 	fault.NotAllowed: {phrase{"Tidak diizinkan", "Not allowed"},
 		phrase{"Token pesanan tidak ada atau salah.", "The order's token is missing or wrong."}},
+	fault.PaymentUnavailable: {phrase{"Pembayaran belum tersedia", "Payment unavailable"},
+		phrase{"Penyedia pembayaran sedang tidak menjawab; tempatmu tetap tersimpan.", "The payment provider does not answer now; your place stays reserved."}},
 	fault.WrongState: {phrase{"Tidak bisa sekarang", "Wrong state"},
 		phrase{"Status pesanan tidak mengizinkan ini.", "The order's status does not allow this."}},
 	fault.CrossOrigin: {phrase{"Asal permintaan ditolak", "Cross-origin request refused"},

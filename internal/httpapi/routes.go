@@ -78,6 +78,16 @@ func (a *API) orderRoutes() []route {
 			faults: []fault.Code{fault.NotAllowed, fault.NoSuchOrder, fault.WrongState, fault.Overloaded},
 		},
 		{
+			method: "POST", path: "/api/v1/orders/{id}/payments", handler: a.handle(a.startPayment), id: "startPayment",
+			summary: "Start or resume paying", response: reflect.TypeFor[PaymentView](), success: 200, secured: true,
+			faults: []fault.Code{fault.NotAllowed, fault.NoSuchOrder, fault.WrongState, fault.PaymentUnavailable, fault.Overloaded},
+		},
+		{
+			method: "POST", path: "/webhooks/midtrans", handler: a.handle(a.midtransWebhook), id: "midtransWebhook",
+			summary: "A notification of the payment provider; stored before it is answered, applied by a job", success: 200,
+			faults: []fault.Code{fault.BadJSON, fault.TooLarge, fault.NotAllowed, fault.Overloaded},
+		},
+		{
 			method: "GET", path: "/api/v1/orders/{id}/stream", id: "streamOrder",
 			summary: "Server-sent events: `status` with the order's version and status", success: 200,
 			contentType: "text/event-stream", secured: true, faults: []fault.Code{fault.NotAllowed, fault.NoSuchOrder},

@@ -35,7 +35,16 @@ type Config struct {
 	Log     *slog.Logger
 	Secrets Secrets
 	Limits  Limits
-	Meter   Meter // nil: nothing is measured
+	Meter   Meter  // nil: nothing is measured
+	Closer  Closer // nil: an ended hold is released without asking anybody
+}
+
+// Closer ends the holds of orders for which somebody may be paying: it closes that elsewhere first and releases then.
+type Closer interface {
+	// Paying returns those of the orders that may not be released without it.
+	Paying(ctx context.Context, orders []id.ID) ([]id.ID, error)
+	// Close takes care of them; what could not be closed yet it postpones with PostponeHold.
+	Close(ctx context.Context, orders []id.ID) error
 }
 
 // Meter is told how the engine does.

@@ -30,6 +30,7 @@ func (e *Engine) Cancel(ctx context.Context, order id.ID) (Order, error) {
 	return e.Order(ctx, order)
 }
 
+// cancellable: an order that is paid for is refunded instead.
 func cancellable(o Order) bool {
 	return o.Status == AwaitingPayment || (o.Status == Confirmed && o.Total == 0)
 }
@@ -37,8 +38,8 @@ func cancellable(o Order) bool {
 // expiryBatch is how many holds end in one transaction: at about 0.1 ms an order the event stays locked for 5 ms.
 const expiryBatch = 50
 
-// ExpireDue ends the holds whose time is over and returns how many. It works in small transactions, so that an opening
-// beside it never waits long for the event's lock.
+// ExpireDue ends the holds whose time is over and returns how many places' orders it released. It works in small
+// transactions, so that an opening beside it never waits long for the event's lock.
 func (e *Engine) ExpireDue(ctx context.Context) (int, error) {
 	total := 0
 	for {
@@ -47,7 +48,11 @@ func (e *Engine) ExpireDue(ctx context.Context) (int, error) {
 		if err != nil {
 			return total, fmt.Errorf("find ended holds: %w", err)
 		}
-		ended := func(o Order) bool { return o.Status == AwaitingPayment && o.ExpiresAt.Before(now) }
+		paying, err := e.closePaying(ctx, due)
+		if err != nil {
+			return total, err
+		}
+		ended := func(o Order) bool { return o.Status == AwaitingPayment && o.ExpiresAt.Before(now) && !paying[o.ID] }
 		n := 0
 		for eventID, orders := range byEvent(due) {
 			released, err := e.release(ctx, eventID, orders, Expired, ended)
@@ -57,10 +62,33 @@ func (e *Engine) ExpireDue(ctx context.Context) (int, error) {
 			n += released
 		}
 		total += n
-		if n == 0 || len(due) < expiryBatch {
+		if n+len(paying) == 0 || len(due) < expiryBatch {
 			return total, nil
 		}
 	}
+}
+
+// closePaying hands the holds that may be paid at this moment to the closer and returns which they are.
+func (e *Engine) closePaying(ctx context.Context, due []Due) (map[id.ID]bool, error) {
+	if e.cfg.Closer == nil || len(due) == 0 {
+		return nil, nil
+	}
+	orders := make([]id.ID, len(due))
+	for i := range due {
+		orders[i] = due[i].Order
+	}
+	paying, err := e.cfg.Closer.Paying(ctx, orders)
+	if err != nil {
+		return nil, fmt.Errorf("find holds that are being paid: %w", err)
+	}
+	known := make(map[id.ID]bool, len(paying))
+	for _, order := range paying {
+		known[order] = true
+	}
+	if len(paying) == 0 {
+		return known, nil
+	}
+	return known, e.cfg.Closer.Close(ctx, paying)
 }
 
 func byEvent(due []Due) map[int64][]id.ID {

@@ -37,7 +37,7 @@ func statusOf(code fault.Code) int {
 		return http.StatusForbidden
 	case fault.RateLimited:
 		return http.StatusTooManyRequests
-	case fault.Overloaded, fault.OutcomeUnknown:
+	case fault.Overloaded, fault.OutcomeUnknown, fault.PaymentUnavailable:
 		return http.StatusServiceUnavailable
 	case fault.NoSuchEvent, fault.NoSuchOrder, fault.NotFound:
 		return http.StatusNotFound

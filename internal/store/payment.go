@@ -383,3 +383,33 @@ func (p *Payments) Judge(ctx context.Context, key, verdict string) error {
 	_, err := p.Store.commits.NewRaw("UPDATE payment_notifications SET verdict = ? WHERE hash = ?", verdict, key).Exec(ctx)
 	return p.Store.dialect.classify(err)
 }
+
+// Paying returns those of the orders that have an attempt through which money may still come.
+func (p *Payments) Paying(ctx context.Context, orders []id.ID) ([]id.ID, error) {
+	var paying []id.ID
+	err := p.Store.reads.NewRaw("SELECT DISTINCT order_id FROM payment_attempts WHERE order_id IN (?) AND state IN (?)",
+		bun.In(rawIDs(orders)), bun.In([]string{
+			string(payment.AttemptStarting), string(payment.AttemptOpen), string(payment.AttemptReview), string(payment.AttemptPaid),
+		})).Scan(ctx, &paying)
+	if err != nil {
+		return nil, p.Store.dialect.classify(fmt.Errorf("find attempts: %w", err))
+	}
+	return paying, nil
+}
+
+// PostponeHold makes the end of an unpaid hold be looked at again at the given moment. The order's own end does not change.
+func (p *Payments) PostponeHold(ctx context.Context, order id.ID, until time.Time) error {
+	_, err := p.Store.commits.NewRaw("UPDATE orders SET hold_until = ? WHERE id = ? AND hold_until IS NOT NULL", milliseconds(until), order).
+		Exec(ctx)
+	if err != nil {
+		return p.Store.dialect.classify(fmt.Errorf("postpone a hold: %w", err))
+	}
+	return nil
+}
+
+// EventsWithoutPlace returns the events in which somebody paid and waits for a place.
+func (p *Payments) EventsWithoutPlace(ctx context.Context) ([]int64, error) {
+	var events []int64
+	err := p.Store.reads.NewRaw("SELECT DISTINCT event_id FROM payment_unplaced").Scan(ctx, &events)
+	return events, p.Store.dialect.classify(err)
+}
