@@ -164,15 +164,22 @@ func TestNoneAsksNothing(t *testing.T) {
 func TestLocalSpentRemembersForItsLifetime(t *testing.T) {
 	t.Parallel()
 	manual := clock.NewManual(start)
-	spent := captcha.NewLocalSpent(manual, time.Minute, 3)
-	spend := func(id string) (bool, error) { return spent.Spend(t.Context(), id, manual.Now().Add(time.Minute)) }
-	for step := range 200 {
-		id := fmt.Sprint(step / 2) // each is tried twice, 20 s and then 59 s apart
-		first, err := spend(id)
-		if err != nil || first != (step%2 == 0) {
-			t.Fatalf("step %d: first %v, %v", step, first, err)
+	spent := captcha.NewLocalSpent(manual, time.Minute, 100)
+	spend := func(i int) bool {
+		first, err := spent.Spend(t.Context(), fmt.Sprint(i), manual.Now().Add(time.Minute))
+		if err != nil {
+			t.Fatal(err)
 		}
-		manual.Advance([]time.Duration{59 * time.Second, 20 * time.Second}[step%2])
+		return first
+	}
+	for i := range 100 { // every 7 s a new answer, and the one of 56 s ago once more
+		if !spend(i) {
+			t.Fatalf("answer %d is new", i)
+		}
+		if i >= 8 && spend(i-8) {
+			t.Fatalf("answer %d of 56 s ago is forgotten", i-8)
+		}
+		manual.Advance(7 * time.Second)
 	}
 	if _, err := spent.Spend(t.Context(), "long", manual.Now().Add(time.Hour)); err == nil {
 		t.Error("an answer that outlives the set was accepted")

@@ -198,6 +198,29 @@ func TestSharedTierGoneMeansLocalLimits(t *testing.T) {
 	}
 }
 
+// After a break one request tries; those that come while it waits do not.
+func TestOneRequestTriesAfterABreak(t *testing.T) {
+	t.Parallel()
+	manual := clock.NewManual(start)
+	shared := &tier{take: func(context.Context) (ratelimit.Decision, error) { return ratelimit.Decision{}, errors.New("gone") }}
+	limiter := ratelimit.NewLimiter(ratelimit.NewLocal(1000), shared, manual)
+	rules := []ratelimit.Rule{{Scope: ratelimit.ByPerson, Limit: orders, Shared: true}}
+	check := func(i int) { limiter.Check(t.Context(), rules, ratelimit.Request{Person: fmt.Sprint(i)}) }
+	for i := range 10 {
+		check(i)
+	}
+	manual.Advance(3 * time.Second)
+	shared.calls = 0
+	shared.take = func(context.Context) (ratelimit.Decision, error) {
+		check(100) // another request, while this one waits
+		return ratelimit.Decision{Allowed: true}, nil
+	}
+	check(11)
+	if shared.calls != 1 {
+		t.Errorf("%d requests tried at once", shared.calls)
+	}
+}
+
 func TestSharedTierSlowIsNotWaitedFor(t *testing.T) {
 	t.Parallel()
 	shared := &tier{take: func(ctx context.Context) (ratelimit.Decision, error) {

@@ -118,13 +118,13 @@ func (rm *room) start(group *lifecycle.Group) {
 	group.Every("waitroom "+slug, tick, rm.beat)
 }
 
-// beat leads if this node may, and follows otherwise.
+// beat leads if this node may; if it may not or cannot, it follows what the database says.
 func (rm *room) beat(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, leaseTTL)
 	defer cancel()
 	led, err := rm.lead(ctx)
-	if err == nil && !led {
-		err = rm.refresh(ctx)
+	if err != nil || !led {
+		err = errors.Join(err, rm.refresh(ctx))
 	}
 	if err != nil && !errors.Is(err, context.Canceled) {
 		rm.cfg.Log.Warn("waiting room stands still", "event", rm.set.Load().Slug, "error", err)

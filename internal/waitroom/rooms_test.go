@@ -717,6 +717,71 @@ func TestATamperedListOpensNothing(t *testing.T) {
 	})
 }
 
+// The program was down when the list should have closed, or cannot hash it: registration opens late rather than before
+// the list's hash has stood for a while.
+func TestTheHashStandsBeforeTheSeed(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, h *house) {
+		a, stopA := h.node("a", 0)
+		join(t, a, waitroom.NewVisitor())
+		stopA()
+		h.until(time.Minute)
+		h.store.Interfere(func(method string) error {
+			if method == "Numbers" {
+				return waitroomtest.ErrOutage
+			}
+			return nil
+		})
+		b, stopB := h.node("b", 0)
+		defer stopB()
+		time.Sleep(20 * time.Second)
+		if p := proof(t, b); p.Root != nil || p.Seed != "" || first(b.State(eventID)).Phase != waitroom.Closed {
+			t.Fatalf("without a hash: %+v", p)
+		}
+		h.store.Interfere(nil)
+		time.Sleep(waitroom.MinimumGap - time.Second)
+		if p := proof(t, b); p.Root == nil || p.Seed != "" {
+			t.Fatalf("the hash does not stand alone: %+v", p)
+		}
+		time.Sleep(3 * time.Second)
+		if p := proof(t, b); p.Seed == "" || p.RevealedAt.Sub(*p.ClosedAt) < waitroom.MinimumGap {
+			t.Fatalf("the seed was not revealed, or too early: %+v", p)
+		}
+	})
+}
+
+// What was accepted before a stop is kept and answered; what comes afterwards is refused and not left waiting.
+func TestStopAnswersWhatWasAccepted(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, h *house) {
+		a, stop := h.node("a", 0)
+		time.Sleep(100 * time.Millisecond)
+		h.store.Interfere(func(method string) error {
+			if method == "SaveDraws" {
+				time.Sleep(100 * time.Millisecond)
+			}
+			return nil
+		})
+		var wg sync.WaitGroup
+		var kept atomic.Int64
+		for range 5000 { // several batches
+			wg.Go(func() {
+				if _, _, err := a.Join(context.Background(), eventID, waitroom.NewVisitor()); err == nil {
+					kept.Add(1)
+				}
+			})
+		}
+		time.Sleep(50 * time.Millisecond)
+		stop()
+		wg.Wait()
+		r, _, err := h.store.Load(t.Context(), eventID)
+		if err != nil || kept.Load() != 5000 || r.Drawn != 5000 {
+			t.Errorf("%d of 5000 were answered, %d are kept: %v", kept.Load(), r.Drawn, err)
+		}
+		if _, _, err := a.Join(t.Context(), eventID, waitroom.NewVisitor()); why(err) != "overloaded" {
+			t.Errorf("after the stop: %v", err)
+		}
+	})
+}
+
 // A ticket that is signed but not in the published list, as a stolen key could make one, has no turn.
 func TestASignatureAloneIsNoDraw(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, h *house) {

@@ -89,6 +89,26 @@ func TestForgeriesAreNoticed(t *testing.T) {
 	})
 }
 
+// The last character of either text carries unused bits: only one of its spellings is the ticket.
+func TestOneTicketHasOneText(t *testing.T) {
+	t.Parallel()
+	s := newSigner(t, newKey)
+	for _, text := range []string{s.Ticket(Ticket{EventID: 7}), s.Pass(Pass{EventID: 7, Expires: opening})} {
+		accepted := 0
+		for _, last := range "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_" {
+			spelt := text[:len(text)-1] + string(last)
+			_, ticketErr := s.ReadTicket(spelt, 7)
+			_, passErr := s.ReadPass(spelt, 7, opening.Add(-time.Second))
+			if ticketErr == nil || passErr == nil {
+				accepted++
+			}
+		}
+		if accepted != 1 {
+			t.Errorf("%s has %d spellings", text, accepted)
+		}
+	}
+}
+
 func TestATicketIsNoPass(t *testing.T) {
 	t.Parallel()
 	s := newSigner(t, newKey)
