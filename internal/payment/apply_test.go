@@ -436,6 +436,41 @@ func TestWithdrawnPartialRefund(t *testing.T) {
 	b.expect(registration.Confirmed, total, 0, 0)
 }
 
+func TestOnlyRequestedRefundsCanBeWithdrawn(t *testing.T) {
+	t.Parallel()
+	b := newBook(t, 2)
+	b.hear(1, TxSettlement)
+	b.hear(2, TxSettlement)
+	if _, err := WithdrawRefund(b.c, b.c.Refunds[0].Key, b.now); fault.CodeOf(err) != fault.WrongState {
+		t.Errorf("a second payment was kept: %v", err)
+	}
+}
+
+func TestReversedMoneyCannotAlsoBeRefunded(t *testing.T) {
+	t.Parallel()
+	b := newBook(t, 1)
+	b.hear(1, TxSettlement)
+	b.hear(1, TxDeny, code("202"))
+	b.hear(1, TxRefund, back(total))
+	b.expect(registration.Cancelled, 0, 0, 0)
+	if b.d.Ignored != IgnoredRepeated || len(b.d.Alerts) != 0 {
+		t.Errorf("%+v", b.d)
+	}
+}
+
+// Two refunds of the same attempt: the key tells which of them was paid, although the other comes first and is as large.
+func TestRefundIsMatchedByKey(t *testing.T) {
+	t.Parallel()
+	b := newBook(t, 1)
+	b.hear(1, TxSettlement)
+	b.do(RequestRefund(b.c, RefundRequest{Amount: 20_000}, b.now))
+	b.do(RequestRefund(b.c, RefundRequest{Amount: 20_000}, b.now))
+	b.hear(1, TxPartialRefund, back(20_000, ProviderRefund{Key: b.c.Refunds[1].Key, Amount: 20_000}))
+	if b.c.Refunds[0].State != RefundOpen || b.c.Refunds[1].State != RefundDone {
+		t.Errorf("%s, %s", b.c.Refunds[0].State, b.c.Refunds[1].State)
+	}
+}
+
 func TestRefusedRefundGoesToFinance(t *testing.T) {
 	t.Parallel()
 	b := newBook(t, 1)

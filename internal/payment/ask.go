@@ -51,13 +51,23 @@ func steps(asks int, now time.Time, after ...time.Duration) time.Time {
 	return now.Add(after[asks])
 }
 
-// postpone counts a question that was not answered.
-func postpone(c Case, n int, now time.Time) Decision {
-	a, ok := c.Attempt(n)
-	if !ok {
-		return Decision{Ignored: IgnoredForeign}
+// silence is how long a provider that does not answer is left alone about one attempt.
+const silence = 5 * time.Minute
+
+// postponed is the bookkeeping after a question that was not answered. Not being answered does not count as asked, or an
+// outage would use up the questions that a paid attempt has left.
+func (a Attempt) postponed(now time.Time) AskedOf {
+	return AskedOf{AskedAt: a.AskedAt, Asks: a.Asks, AskAt: now.Add(silence)}
+}
+
+// onlyAsked reports whether nothing in d changes but the bookkeeping of questions of one attempt, and returns that.
+func (d Decision) onlyAsked(c Case) (AskedOf, bool) {
+	if d.Order != "" || len(d.Refunds)+len(d.Entries)+len(d.Alerts) > 0 || len(d.Attempts) != 1 {
+		return AskedOf{}, false
 	}
-	a.AskAt = now.Add(doubling(a.Asks, 30*time.Minute))
-	a.Asks++
-	return Decision{Attempts: []Attempt{a}}
+	a := d.Attempts[0]
+	k := AskedOf{AskedAt: a.AskedAt, Asks: a.Asks, AskAt: a.AskAt}
+	old, known := c.Attempt(a.N)
+	a.AskedAt, a.Asks, a.AskAt = old.AskedAt, old.Asks, old.AskAt
+	return k, known && a == old
 }

@@ -106,10 +106,10 @@ func (s *Service) reconcile(ctx context.Context, ref AttemptRef) error {
 	c, _, _, err := s.ask(ctx, ref.Order, ref.N, "")
 	if err != nil {
 		// Asked again later, not at once: a provider in trouble is not helped by questions.
-		_, later := s.Store.Change(ctx, ref.Order, func(c Case) (Decision, error) {
-			return postpone(c, ref.N, s.Clock.Now()), nil
-		})
-		return errors.Join(err, later)
+		if a, ok := c.Attempt(ref.N); ok {
+			err = errors.Join(err, s.Store.Asked(ctx, ref, a.postponed(s.Clock.Now())))
+		}
+		return err
 	}
 	return s.closeOthers(ctx, c)
 }

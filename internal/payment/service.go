@@ -128,6 +128,10 @@ type Store interface {
 	Change(ctx context.Context, order id.ID, decide func(Case) (Decision, error)) (Case, error)
 	// Case returns the order's case without a lock; PlaceFree may be left false.
 	Case(ctx context.Context, order id.ID) (Case, error)
+	// Asked records on an attempt when it was asked about, how often, and when it is asked about next; nothing else of it
+	// may change, and nothing at all if the stored AskedAt is later. It takes no lock on the event: most questions learn
+	// nothing, and there are thousands when holds end.
+	Asked(ctx context.Context, ref AttemptRef, a AskedOf) error
 	// OrderOf returns the order that has the attempt, or a no_such_order fault.
 	OrderOf(ctx context.Context, providerID string) (id.ID, error)
 	// AttemptsToAsk returns up to limit attempts whose AskAt is due, longest due first.
@@ -142,6 +146,13 @@ type Store interface {
 	Kept(ctx context.Context, key string) (Kept, error)
 	// Judge records what became of a notification.
 	Judge(ctx context.Context, key, verdict string) error
+}
+
+// AskedOf is the bookkeeping of questions of one attempt; the fields are those of Attempt.
+type AskedOf struct {
+	AskedAt time.Time
+	Asks    int
+	AskAt   time.Time
 }
 
 // AttemptRef names an attempt.
@@ -177,6 +188,19 @@ type Service struct {
 // Attempt returns the page on which the order is paid, making it if there is none. Its faults are those of Start, and
 // overloaded while the provider does not answer; a *ProviderError if the provider refused, which waiting does not mend.
 func (s *Service) Attempt(ctx context.Context, order id.ID, finishURL string) (Attempt, error) {
+	// Most presses resume a page: they are answered without the event's lock.
+	c, err := s.Store.Case(ctx, order)
+	if err != nil {
+		return Attempt{}, err
+	}
+	if _, n, fresh, err := Start(c, s.Clock.Now(), s.Policy); err != nil || !fresh {
+		a, _ := c.Attempt(n)
+		return a, err
+	}
+	return s.begin(ctx, order, finishURL)
+}
+
+func (s *Service) begin(ctx context.Context, order id.ID, finishURL string) (Attempt, error) {
 	var n int
 	var fresh bool
 	c, err := s.Store.Change(ctx, order, func(c Case) (d Decision, err error) {
@@ -292,15 +316,33 @@ func (s *Service) ask(ctx context.Context, order id.ID, n int, transactionID str
 			return c, Decision{}, status, err
 		}
 		var d Decision
-		c, err = s.Store.Change(ctx, order, func(c Case) (Decision, error) {
-			d = Apply(c, n, status, s.Clock.Now(), s.Policy)
-			return d, nil
-		})
+		c, d, err = s.apply(ctx, order, n, status)
 		if err != nil || d.Ignored != IgnoredStale {
 			return c, d, status, err
 		}
 	}
 	return c, Decision{}, ProviderStatus{}, &ProviderError{Op: "status", Message: "overtaken by other answers", Temporary: true}
+}
+
+// apply decides first on the case as it can be read, and takes the event's lock only if that would change more than the
+// bookkeeping of questions.
+func (s *Service) apply(ctx context.Context, order id.ID, n int, status ProviderStatus) (Case, Decision, error) {
+	c, err := s.Store.Case(ctx, order)
+	if err != nil {
+		return c, Decision{}, err
+	}
+	d := Apply(c, n, status, s.Clock.Now(), s.Policy)
+	if d.Empty() {
+		return c, d, nil
+	}
+	if k, only := d.onlyAsked(c); only {
+		return c.After(d), d, s.Store.Asked(ctx, AttemptRef{Order: order, N: n}, k)
+	}
+	c, err = s.Store.Change(ctx, order, func(c Case) (Decision, error) {
+		d = Apply(c, n, status, s.Clock.Now(), s.Policy)
+		return d, nil
+	})
+	return c, d, err
 }
 
 func (s *Service) status(ctx context.Context, providerID, transactionID string) (ProviderStatus, error) {

@@ -122,6 +122,10 @@ func TestNotificationsWithBadIntent(t *testing.T) {
 		t.Errorf("a lie: %q, %v", verdict, err)
 	}
 	w.expectStatus(t, registration.AwaitingPayment)
+	asked := len(w.gateway.calls)
+	if _, err := w.service.Confirm(ctx, key); err != nil || len(w.gateway.calls) != asked {
+		t.Errorf("a judged notification is asked about again: %v", err)
+	}
 	if _, fresh, err = w.service.Receive(ctx, []byte(`{"Order":"GNR27-000123-1","Status":"settlement"}`)); err != nil || fresh {
 		t.Errorf("a replay is fresh: %t, %v", fresh, err)
 	}

@@ -85,6 +85,18 @@ func (m *Store) Case(_ context.Context, order id.ID) (payment.Case, error) {
 	return c.Clone(), nil
 }
 
+// Asked implements payment.Store.
+func (m *Store) Asked(_ context.Context, ref payment.AttemptRef, k payment.AskedOf) error {
+	m.Edit(ref.Order, func(c *payment.Case) {
+		a := &c.Attempts[ref.N-1]
+		if a.AskedAt.After(k.AskedAt) {
+			return
+		}
+		a.AskedAt, a.Asks, a.AskAt = k.AskedAt, k.Asks, k.AskAt
+	})
+	return nil
+}
+
 // OrderOf implements payment.Store.
 func (m *Store) OrderOf(_ context.Context, providerID string) (id.ID, error) {
 	m.mu.Lock()

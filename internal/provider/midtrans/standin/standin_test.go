@@ -609,7 +609,9 @@ func TestRedirectsAreFollowedOnlyToAllowedTargets(t *testing.T) {
 	var hits int
 	hop := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		hits++
-		http.Redirect(w, r, "http://192.0.2.1/", http.StatusTemporaryRedirect)
+		_, port, _ := strings.Cut(r.Host, ":")
+		// An address that reaches this machine and is not spelt as loopback.
+		http.Redirect(w, r, "http://0.0.0.0:"+port+"/", http.StatusTemporaryRedirect)
 	}))
 	defer hop.Close()
 	c, err := midtrans.New(midtrans.Config{ServerKey: key, BaseURL: s.front, SnapURL: s.front, NotifyURL: hop.URL})
