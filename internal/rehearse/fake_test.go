@@ -93,7 +93,10 @@ type fakeRequest struct {
 }
 
 func (f *fakeServer) register(w http.ResponseWriter, r *http.Request) {
-	time.Sleep(f.sins.slow) // a slow server is what is tested, not a wait for something
+	select { // being slow is what is tested: nothing is waited for
+	case <-time.After(f.sins.slow):
+	case <-r.Context().Done():
+	}
 	var body fakeRequest
 	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
 		problem(w, 400, "bad_json")
