@@ -441,3 +441,19 @@ func TestBeforeOpeningTheStateKeepsTheSeed(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkReveal is how long opening takes with 100,000 drawn.
+func BenchmarkReveal(b *testing.B) {
+	d := CloseDraw(drawOf(100_000))
+	for b.Loop() {
+		d.Reveal(Seed{1})
+	}
+}
+
+// BenchmarkClose is how long closing takes with 100,000 drawn.
+func BenchmarkClose(b *testing.B) {
+	numbers := drawOf(100_000)
+	for b.Loop() {
+		CloseDraw(slices.Clone(numbers)).ListHash()
+	}
+}
