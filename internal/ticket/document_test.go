@@ -32,9 +32,12 @@ var names = map[string]string{
 	"emoji": "Zoë 🏃", "decomposed": "Zoe\u0308 N\u0303andu\u0301",
 }
 
+// onePrinter is shared: opening the fonts anew for every test takes a minute under the race detector.
+var onePrinter = sync.OnceValues(NewPrinter)
+
 func testPrinter(t testing.TB) *Printer {
 	t.Helper()
-	p, err := NewPrinter()
+	p, err := onePrinter()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -294,8 +297,11 @@ func TestDocumentsAreDeterministicAlsoConcurrently(t *testing.T) {
 		}
 		return string(append(all, invoice...))
 	}
-	want := render(testPrinter(t))
-	shared := testPrinter(t)
+	fresh, err := NewPrinter()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, shared := render(fresh), testPrinter(t)
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
@@ -430,4 +436,28 @@ func TestScriptsOfIndonesiaHaveTheirOwnFont(t *testing.T) {
 			t.Errorf("%s has no font of its own", s)
 		}
 	}
+}
+
+// FuzzLines looks for text that the shaper cannot take: a name that panics would stop its job for ever.
+func FuzzLines(f *testing.F) {
+	for _, name := range names {
+		f.Add(name, true)
+	}
+	f.Add("\u202e\u0300\u200d\ufe0f\U000e0001\xff", false)
+	f.Fuzz(func(t *testing.T, name string, bold bool) {
+		if len(name) > 400 {
+			return
+		}
+		doc := testPrinter(t).newPage("A5", "t", "id", time.Unix(0, 0))
+		doc.pdf.AddPage()
+		for _, l := range doc.fit(name, style{20, bold, dark}, 60, 2, 9) {
+			if l.width() > 60*1.5 {
+				t.Errorf("%q: a line of %.0f mm in 60", name, l.width())
+			}
+			doc.draw(l, 10, 10)
+		}
+		if _, err := doc.bytes(); err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -105,8 +105,7 @@ func (p *page) passHeader(pass Pass, words passWords) {
 	p.box(0, passHeader, passWidth, 1.4)
 	p.write(words.kind, style{7.5, true, marigold}, passMargin, 13.5, 60)
 	p.right(pass.Organiser, style{7.5, false, white}, passWidth-passMargin, 13.5, 70)
-	name := p.fit(pass.Event.In(pass.Locale), style{23, true, white}, passInner, 2, 13)
-	p.paragraph(name, passMargin, 26)
+	p.paragraph(p.roomy(pass.Event.In(pass.Locale), style{23, true, white}, passInner, 2, 16), passMargin, 26)
 	when := Day(pass.StartsAt, pass.Timezone, pass.Locale) + "  ·  " + Hour(pass.StartsAt, pass.Timezone, pass.Locale)
 	p.write(when, style{10, true, white}, passMargin, passHeader-13, passInner)
 	p.write(joined(pass.Venue, pass.City), style{10, false, white}, passMargin, passHeader-7, passInner)
@@ -115,12 +114,8 @@ func (p *page) passHeader(pass Pass, words passWords) {
 // passHolder prints who may enter and returns where the next row starts.
 func (p *page) passHolder(pass Pass, words passWords) float64 {
 	p.label(words.participant, passMargin, passHeader+11)
-	name := p.fit(pass.Participant, style{20, true, dark}, passInner, 1, 15)
-	if len(name) == 1 && name[0].width() <= passInner && name[0].style.size > 15 {
-		p.paragraph(name, passMargin, passHeader+20)
-	} else {
-		p.paragraph(p.fit(pass.Participant, style{15, true, dark}, passInner, 2, 9), passMargin, passHeader+17.5)
-	}
+	name := p.roomy(pass.Participant, style{20, true, dark}, passInner, 1, 15)
+	p.paragraph(name, passMargin, passHeader+22.5-2.5*float64(len(name)))
 	return passHeader + 33
 }
 
@@ -143,7 +138,7 @@ func (p *page) passFacts(pass Pass, words passWords, y float64) {
 	for i, f := range facts {
 		width := shares[i] * passInner
 		p.paragraph(p.fit(f.Label, style{6.5, true, muted}, width-4, 1, 5), x, y)
-		p.paragraph(p.fit(f.Value, style{12, true, dark}, width-4, 1, 7), x, y+6)
+		p.paragraph(p.roomy(f.Value, style{12, true, dark}, width-4, 1, 9), x, y+6)
 		x += width
 	}
 }

@@ -102,6 +102,17 @@ func (p *page) paragraph(lines []line, x, y float64) float64 {
 	return y
 }
 
+// roomy sets text in limit lines if it is readable there at least points large, else in one line more and smaller.
+func (p *page) roomy(s string, st style, width float64, limit int, least float64) []line {
+	for size := st.size; size >= least; size -= 0.5 {
+		set := p.lines(s, style{size, st.bold, st.color}, width, limit+1)
+		if len(set) <= limit && widest(set) <= width {
+			return set
+		}
+	}
+	return p.fit(s, style{least - 1, st.bold, st.color}, width, limit+1, least*0.6)
+}
+
 func (p *page) fill(c ink)             { p.pdf.SetFillColor(c.r, c.g, c.b) }
 func (p *page) box(x, y, w, h float64) { p.pdf.Rect(x, y, w, h, "F") }
 
