@@ -102,20 +102,41 @@ func loadConfig(environment []string, directory string) (*Config, error) {
 	}
 	cfg := &Config{}
 	if err := env.ParseWithOptions(cfg, env.Options{Environment: values}); err != nil {
-		return nil, wrongValue(err, values)
+		return nil, wrongValues(err, values)
 	}
+	trim(cfg.TrustedProxies)
+	trim(cfg.AppPreviousKeys)
 	if err := errors.Join(allowedValues(cfg), cfg.check()); err != nil {
 		return nil, err
 	}
 	return cfg, nil
 }
 
-// wrongValue says which variable cannot be read, without the parser's own words.
-func wrongValue(err error, values map[string]string) error {
-	var parse env.ParseError
-	if !errors.As(err, &parse) {
-		return fmt.Errorf("the environment cannot be read: %w", err)
+// trim removes the spaces that people write after the commas of a list.
+func trim(list []string) {
+	for i := range list {
+		list[i] = strings.TrimSpace(list[i])
 	}
+}
+
+// wrongValues says which variables cannot be read, without the parser's own words: they repeat the values.
+func wrongValues(err error, values map[string]string) error {
+	all := []error{err}
+	if several := (env.AggregateError{}); errors.As(err, &several) {
+		all = several.Errors
+	}
+	var faults []error
+	for _, one := range all {
+		var parse env.ParseError
+		if !errors.As(one, &parse) {
+			return errors.New("the environment cannot be read: compare it with .env.example")
+		}
+		faults = append(faults, wrongValue(parse, values))
+	}
+	return errors.Join(faults...)
+}
+
+func wrongValue(parse env.ParseError, values map[string]string) error {
 	field, _ := reflect.TypeFor[Config]().FieldByName(parse.Name)
 	name := field.Tag.Get("env")
 	wanted := "a whole number"
@@ -163,6 +184,20 @@ func (c *Config) check() error {
 	}
 	if u, err := url.Parse(c.AppURL); err != nil || (c.AppURL != "" && (u.Host == "" || (u.Scheme != "http" && u.Scheme != "https"))) {
 		fail("APP_URL is %q: use an address such as https://daftar.example.id", c.AppURL)
+	}
+	for _, port := range []struct {
+		name  string
+		value int
+	}{{"DB_PORT", c.DBPort}, {"REDIS_PORT", c.RedisPort}, {"MAIL_PORT", c.MailPort}} {
+		if port.value < 1 || port.value > 65535 {
+			fail("%s is %d: use a port from 1 to 65535", port.name, port.value)
+		}
+	}
+	if c.CommitBatch < 0 {
+		fail("COMMIT_BATCH is %d: use 1 or more, or leave it empty", c.CommitBatch)
+	}
+	if c.RedisDB < 0 {
+		fail("REDIS_DB is %d: use 0 or more", c.RedisDB)
 	}
 	if c.DBConnection != "sqlite" && (c.DBDatabase == "" || c.DBUsername == "") {
 		fail("DB_DATABASE or DB_USERNAME is empty: %s needs both", c.DBConnection)
@@ -226,6 +261,10 @@ func (c *Config) level() slog.Level {
 func (c *Config) baseURL() string {
 	if c.AppURL != "" {
 		return strings.TrimRight(c.AppURL, "/")
+	}
+	host, port, err := net.SplitHostPort(c.HTTPAddr)
+	if address, parseErr := netip.ParseAddr(host); err == nil && (host == "" || parseErr == nil && address.IsUnspecified()) {
+		return "http://" + net.JoinHostPort("localhost", port) // listening on every address is none that a browser can open
 	}
 	return "http://" + c.HTTPAddr
 }

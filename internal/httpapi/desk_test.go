@@ -168,10 +168,26 @@ func (d *memoryDesk) Token(order id.ID) string {
 
 func (d *memoryDesk) TokenValid(order id.ID, token string) bool { return token == d.Token(order) }
 
+// till is a cashier that takes what it is given.
+type till struct {
+	refusal  error
+	notified [][]byte
+}
+
+func (c *till) Start(_ context.Context, order id.ID) (PaymentPage, error) {
+	return PaymentPage{Token: "snap", URL: "https://pay.example.id/" + order.String(), Amount: 200000, ExpiresAt: opened.Add(time.Hour)}, c.refusal
+}
+
+func (c *till) Notify(_ context.Context, body []byte) error {
+	c.notified = append(c.notified, body)
+	return c.refusal
+}
+
 // fixture is an API over a desk in memory.
 type fixture struct {
 	api     *API
 	desk    *memoryDesk
+	till    *till
 	clock   *clock.Manual
 	stopped chan struct{}
 	ready   error
@@ -179,9 +195,9 @@ type fixture struct {
 
 func newFixture(t testing.TB) *fixture {
 	t.Helper()
-	f := &fixture{desk: newDesk(t), clock: clock.NewManual(opened), stopped: make(chan struct{})}
+	f := &fixture{desk: newDesk(t), till: &till{}, clock: clock.NewManual(opened), stopped: make(chan struct{})}
 	f.api = New(Config{
-		Desk: f.desk, Clock: f.clock, Log: slog.New(slog.DiscardHandler), BaseURL: "https://daftar.example.id", Stopped: f.stopped,
+		Desk: f.desk, Cashier: f.till, Clock: f.clock, Log: slog.New(slog.DiscardHandler), BaseURL: "https://daftar.example.id", Stopped: f.stopped,
 		Ready:   func(context.Context) error { return f.ready },
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "up 1\n") }),
 	})

@@ -53,6 +53,7 @@ func FuzzHandler(f *testing.F) {
 	f.Add("POST", "/api/v1/orders/x/cancel", "text/plain; =", `"quoted"`, "basic", []byte("\x00"))
 	f.Add("OPTIONS", "/api/v1/events/%2e%2e/availability", "", "", "", []byte(nil))
 	f.Add("HEAD", "/api/v1/events//night-run", "", "", "", []byte(nil))
+	one := newFixture(f)
 	f.Fuzz(func(t *testing.T, method, target, contentType, key, authorization string, body []byte) {
 		u, err := url.ParseRequestURI(target)
 		if err != nil || !strings.HasPrefix(target, "/") {
@@ -64,7 +65,7 @@ func FuzzHandler(f *testing.F) {
 		r.Header.Set("Idempotency-Key", key)
 		r.Header.Set("Authorization", authorization)
 		w := httptest.NewRecorder()
-		newFixture(t).api.ServeHTTP(w, r)
+		one.api.ServeHTTP(w, r)
 		if w.Code >= 500 {
 			t.Fatalf("%s %s: %d %s", method, target, w.Code, w.Body)
 		}

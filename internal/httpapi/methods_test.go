@@ -15,6 +15,7 @@ func TestAWrongMethodGetsAProblemDocumentWithAllow(t *testing.T) {
 		"/api/v1/events/night-run/availability": "GET, HEAD, OPTIONS", "/api/v1/events/night-run/schedule": "GET, HEAD, OPTIONS",
 		ordersPath: "POST, OPTIONS", order: "GET, HEAD, OPTIONS", order + "/cancel": "POST, OPTIONS", order + "/stream": "GET, HEAD, OPTIONS",
 		"/api/v1/orders/by-key/some-key": "GET, HEAD, OPTIONS", "/api/v1/orders/by-key/a/b": "GET, HEAD, OPTIONS",
+		order + "/payments": "POST, OPTIONS", "/webhooks/midtrans": "POST, OPTIONS",
 		"/healthz": "GET, HEAD, OPTIONS", "/readyz": "GET, HEAD, OPTIONS", "/metrics": "GET, HEAD, OPTIONS", "/openapi.json": "GET, HEAD, OPTIONS",
 	} {
 		for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "BREW"} {
