@@ -72,8 +72,8 @@ type Limiter struct {
 	misses  atomic.Int64
 }
 
-// SharedTimeout is how long a request waits for the shared tier. Redis answers in well under a millisecond; one that
-// takes 20 is in trouble, and the request has better to do.
+// SharedTimeout is how long a request waits for the shared tier. One that needs longer is in trouble, and the
+// request has better to do.
 const SharedTimeout = 20 * time.Millisecond
 
 // NewLimiter returns a limiter with a local table, and a shared tier or nil.

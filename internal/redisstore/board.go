@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -73,7 +74,7 @@ func (b *Board) Post(ctx context.Context, r waitroom.Record) error {
 func (b *Board) Look(ctx context.Context, eventID int64) (waitroom.Record, bool, error) {
 	var r waitroom.Record
 	body, err := b.client.HGet(ctx, roomKey(eventID), "body").Bytes()
-	if err == redis.Nil {
+	if errors.Is(err, redis.Nil) {
 		return r, false, nil
 	}
 	if err != nil {

@@ -32,8 +32,8 @@ type server struct {
 	now    func() time.Time
 }
 
-// real is the one redis-server of the run; TestMain stops it.
-var real struct {
+// private is the one redis-server of the run; TestMain stops it.
+var private struct {
 	address string
 	reason  string // why there is none
 }
@@ -49,7 +49,7 @@ func run(m *testing.M) int {
 	defer func() { _ = os.RemoveAll(dir) }()
 	stop, err := startRedis(dir)
 	if err != nil {
-		real.reason = err.Error()
+		private.reason = err.Error()
 		return m.Run()
 	}
 	defer stop()
@@ -62,14 +62,14 @@ func startRedis(dir string) (stop func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("redis-server is not installed (Debian: apt-get install redis-server)")
 	}
-	real.address = filepath.Join(dir, "s")
-	server := exec.Command(program, "--port", "0", "--unixsocket", real.address, "--dir", dir, "--save", "", "--appendonly", "no")
+	private.address = filepath.Join(dir, "s")
+	server := exec.Command(program, "--port", "0", "--unixsocket", private.address, "--dir", dir, "--save", "", "--appendonly", "no")
 	if err := server.Start(); err != nil {
 		return nil, err
 	}
 	stop = func() { _ = server.Process.Kill(); _ = server.Wait() }
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
-		if c, err := net.Dial("unix", real.address); err == nil {
+		if c, err := net.Dial("unix", private.address); err == nil {
 			_ = c.Close()
 			return stop, nil
 		}
@@ -95,13 +95,13 @@ func onEach(t *testing.T, test func(t *testing.T, s server)) {
 		}, func() time.Time { return now }})
 	})
 	t.Run("redis", func(t *testing.T) {
-		if real.reason != "" {
+		if private.reason != "" {
 			if os.Getenv("CI") != "" {
-				t.Fatal(real.reason)
+				t.Fatal(private.reason)
 			}
-			t.Skip(real.reason)
+			t.Skip(private.reason)
 		}
-		client := redis.NewClient(&redis.Options{Network: "unix", Addr: real.address})
+		client := redis.NewClient(&redis.Options{Network: "unix", Addr: private.address})
 		t.Cleanup(func() { _ = client.Close() })
 		if err := client.FlushAll(t.Context()).Err(); err != nil {
 			t.Fatal(err)

@@ -88,9 +88,9 @@ func TestPlacesAreAPermutationAndFollowTheRanks(t *testing.T) {
 			at[place-1] = number
 		}
 		served := rapid.IntRange(0, n+2).Draw(t, "served")
-		threshold, any := d.Threshold(int64(served))
+		threshold, begun := d.Threshold(int64(served))
 		for i, number := range at {
-			if turn := any && seed.Rank(number) <= threshold; turn != (i < served) {
+			if turn := begun && seed.Rank(number) <= threshold; turn != (i < served) {
 				t.Fatalf("place %d of %d, %d served: turn %v", i+1, n, served, turn)
 			}
 		}

@@ -28,8 +28,8 @@ type outcome[R any] struct {
 }
 
 const (
-	largestBatch = 2000  // rows of some 40 bytes: well below a packet of 16 MB, 30 ms of inserting
-	longestQueue = 65536 // a second's draws at the rate of opening; who comes on top is asked to come again
+	largestBatch = 2000  // rows of some 40 bytes: far below a packet of 16 MB
+	longestQueue = 65536 // more than a second of 50,000 draws; who comes on top is asked to come again
 	flushTimeout = 10 * time.Second
 )
 

@@ -133,7 +133,7 @@ func ParseRank(text string) (Rank, error) {
 // lastRank is the threshold that every drawn visitor has passed.
 const lastRank = Rank(math.MaxUint64)
 
-// ranker computes many ranks with one keyed hash: 100,000 take some 30 ms instead of 60.
+// ranker computes many ranks with one keyed hash, so that the key is not hashed again for each.
 type ranker struct {
 	mac hash.Hash
 	sum [sha256.Size]byte

@@ -32,8 +32,8 @@ type State struct {
 	Seed         string     `json:"seed,omitempty"`        // from opening on
 }
 
-// Bounds of polling. 5,000 polls a second cost a fifth of a core from prepared bytes; nobody waits longer than half a
-// minute to hear that a turn is near.
+// Bounds of polling: all who wait ask at most 5,000 times a second together, and nobody waits longer than half a minute
+// to hear that a turn is near.
 const (
 	pollsPerSecond = 5000
 	minPoll        = 2
@@ -68,7 +68,7 @@ func (s *State) describeDraw(set Settings, r *Record, draw *Draw, seed Seed) {
 		return
 	}
 	s.Seed = seed.Hex()
-	if threshold, any := draw.Threshold(r.Served); any {
+	if threshold, begun := draw.Threshold(r.Served); begun {
 		s.Threshold = threshold.String()
 	}
 }

@@ -29,7 +29,7 @@ const (
 	maxToken  = 2048
 	maxAnswer = 64 << 10
 	tries     = 2
-	// TryTimeout bounds one try. Cloudflare answers in some 100 ms; the desk's own timeout bounds both tries.
+	// TryTimeout bounds one try; the desk's own timeout bounds both.
 	TryTimeout = 2 * time.Second
 )
 
