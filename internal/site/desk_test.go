@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"slices"
@@ -264,7 +265,7 @@ func newSite(t testing.TB, change ...func(*Config)) (*Site, *desk) {
 	t.Helper()
 	c := clock.NewManual(opening)
 	d := newDesk(c, demoEvent(t))
-	config := Config{Desk: d, Clock: c, BaseURL: "https://daftar.example.id"}
+	config := Config{Desk: d, Clock: c, BaseURL: "https://daftar.example.id", Log: slog.New(slog.DiscardHandler)}
 	for _, f := range change {
 		f(&config)
 	}

@@ -41,7 +41,7 @@ type orderView struct {
 	Action       string // of the cancel page
 	BackLink     string
 	Count        int
-	Earlier      bool // the visitor sent other answers with the key that had made this order
+	Note         string // why the visitor came here; "" if they meant to
 }
 
 type orderParticipant struct {
@@ -99,11 +99,11 @@ func (s *Site) showOrder(w http.ResponseWriter, r *http.Request, name, path, tok
 	say := s.words(r)
 	body := s.orderView(say, live.Event, o)
 	if name == "cancel" && body.CancelLink == "" {
-		return fault.New(fault.WrongState).With("status", o.Status)
+		return s.toOrder(w, r, say, o, unchanged())
 	}
 	v := s.view(say, name, path, url.Values{"token": {token}})
 	v.Title = say.T("order.title", "number", o.Number)
-	body.Earlier = r.URL.Query().Get("earlier") == "1"
+	body.Note = say.orderNote(r.URL.Query())
 	v.NoIndex, v.Body = true, body
 	v.Data = map[string]any{"texts": say.subset("js.", "order.status.", "count.")}
 	if body.Waiting {
@@ -131,10 +131,29 @@ func (s *Site) cancel(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if o, err = s.config.Desk.Cancel(r.Context(), o.ID); err != nil {
+	cancelled, err := s.config.Desk.Cancel(r.Context(), o.ID)
+	if fault.CodeOf(err) == fault.WrongState {
+		return s.toOrder(w, r, s.words(r), o, unchanged())
+	}
+	if err != nil {
 		return err
 	}
-	return s.toOrder(w, r, s.words(r), o, nil)
+	return s.toOrder(w, r, s.words(r), cancelled, nil)
+}
+
+// unchanged marks a visit by someone who wanted to cancel what cannot be cancelled any more.
+func unchanged() url.Values { return url.Values{"unchanged": {"1"}} }
+
+// orderNote says why a visitor sees this order: the key of other answers had made it, or it could not be cancelled.
+func (w words) orderNote(query url.Values) string {
+	switch {
+	case query.Get("earlier") == "1":
+		return w.T("form.earlier")
+	case query.Get("unchanged") == "1":
+		return w.T("order.unchanged")
+	default:
+		return ""
+	}
 }
 
 func (s *Site) orderView(say words, e *event.Event, o registration.Order) orderView {

@@ -95,8 +95,6 @@ func (s *Site) problem(say words, r *http.Request, f *fault.Fault) problemView {
 		body.Lead = say.T("problem.event_lead")
 	case fault.NoSuchOrder:
 		body.Lead = say.T("problem.order_lead")
-	case fault.WrongState:
-		body.Lead = say.T("problem.wrong_state")
 	case fault.Overloaded, fault.OutcomeUnknown, fault.RateLimited:
 		s.tryAgain(say, r, f, &body)
 	}

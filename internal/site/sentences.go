@@ -21,7 +21,6 @@ func sentences() map[string]event.Text {
 
 func commonSentences() map[string]event.Text {
 	return map[string]event.Text{
-		"brand.tagline":   {ID: "Pendaftaran lomba lari yang adil sejak detik pertama.", EN: "Race registration that is fair from the first second."},
 		"nav.skip":        {ID: "Langsung ke isi", EN: "Skip to content"},
 		"nav.home":        {ID: "Gapura, ke daftar lomba", EN: "Gapura, to the list of races"},
 		"nav.language":    {ID: "Bahasa", EN: "Language"},
@@ -39,7 +38,6 @@ func commonSentences() map[string]event.Text {
 		"price.free":      {ID: "Gratis", EN: "Free"},
 		"unit.km":         {ID: "km", EN: "km"},
 		"unit.and":        {ID: "dan", EN: "and"},
-		"time.at":         {ID: "pukul {time}", EN: "{time}"},
 		"state.upcoming":  {ID: "Segera dibuka", EN: "Opening soon"},
 		"state.open":      {ID: "Pendaftaran dibuka", EN: "Registration open"},
 		"state.closed":    {ID: "Pendaftaran ditutup", EN: "Registration closed"},
@@ -63,7 +61,6 @@ func eventSentences() map[string]event.Text {
 		"event.date":           {ID: "Tanggal", EN: "Date"},
 		"event.register":       {ID: "Daftar sekarang", EN: "Register now"},
 		"event.prepare":        {ID: "Siapkan formulirmu", EN: "Prepare your form"},
-		"event.opens_in":       {ID: "Pendaftaran dibuka dalam", EN: "Registration opens in"},
 		"event.opens_at":       {ID: "Pendaftaran dibuka {when}", EN: "Registration opens {when}"},
 		"event.closes_at":      {ID: "Pendaftaran sampai {when}", EN: "Registration until {when}"},
 		"event.closed_at":      {ID: "Pendaftaran ditutup {when}", EN: "Registration closed {when}"},
@@ -97,7 +94,6 @@ func eventSentences() map[string]event.Text {
 
 func formSentences() map[string]event.Text {
 	return map[string]event.Text{
-		"form.title":           {ID: "Daftar", EN: "Register"},
 		"form.title_of":        {ID: "Daftar {event}", EN: "Register for {event}"},
 		"form.contact":         {ID: "Kontak", EN: "Contact"},
 		"form.contact_sub":     {ID: "Ke sinilah kami kirim konfirmasi. Kontak tidak harus ikut lari.", EN: "This is where the confirmation goes. The contact need not run."},
@@ -117,7 +113,6 @@ func formSentences() map[string]event.Text {
 		"form.self":            {ID: "Saya sendiri yang ikut lari", EN: "I am running myself"},
 		"form.self_help":       {ID: "Nama, email, dan nomor HP diambil dari kontak.", EN: "Name, e-mail and number are taken from the contact."},
 		"form.optional":        {ID: "opsional", EN: "optional"},
-		"form.choose":          {ID: "Pilih satu", EN: "Choose one"},
 		"form.option_gone":     {ID: "{option} (habis)", EN: "{option} (gone)"},
 		"form.option_low":      {ID: "{option} (hampir habis)", EN: "{option} (almost gone)"},
 		"form.only_for":        {ID: "Hanya untuk {categories}.", EN: "Only for {categories}."},
@@ -139,10 +134,8 @@ func formSentences() map[string]event.Text {
 		"form.errors_one":      {ID: "Ada 1 hal yang perlu diperbaiki", EN: "There is 1 thing to correct"},
 		"form.errors_many":     {ID: "Ada {n} hal yang perlu diperbaiki", EN: "There are {n} things to correct"},
 		"form.not_sent":        {ID: "Pendaftaran belum terkirim", EN: "Not registered yet"},
-		"form.key_again":       {ID: "Formulir ini belum siap dikirim dari perangkatmu. Isianmu aman; periksa lalu kirim sekali lagi.", EN: "This form was not ready to be sent. Your answers are safe; check them and send once more."},
 		"form.price_changed":   {ID: "Harga berubah selagi kamu mengisi. Total sekarang {total}. Kirim sekali lagi bila setuju.", EN: "The price changed while you were filling in the form. The total is now {total}. Send again if you agree."},
 		"form.earlier":         {ID: "Pendaftaranmu tadi ternyata sudah masuk. Ini hasilnya.", EN: "Your earlier registration did arrive. Here it is."},
-		"form.see_order":       {ID: "Lihat pendaftaranmu", EN: "See your registration"},
 	}
 }
 
@@ -154,7 +147,6 @@ func orderSentences() map[string]event.Text {
 		"order.contact":                   {ID: "Kontak", EN: "Contact"},
 		"order.registered":                {ID: "Didaftarkan", EN: "Registered"},
 		"order.total":                     {ID: "Total", EN: "Total"},
-		"order.race":                      {ID: "Lomba", EN: "Race"},
 		"order.hold_left":                 {ID: "Tempatmu ditahan selama", EN: "Your place is held for"},
 		"order.hold_until":                {ID: "sampai {when}", EN: "until {when}"},
 		"order.keep":                      {ID: "Simpan tautan halaman ini. Siapa pun yang memegangnya bisa melihat dan membatalkan pendaftaran ini.", EN: "Keep the link to this page. Whoever has it can see and cancel this registration."},
@@ -196,26 +188,24 @@ func orderSentences() map[string]event.Text {
 
 func problemSentences() map[string]event.Text {
 	return map[string]event.Text{
-		"problem.404":           {ID: "Jalur ini buntu.", EN: "This path leads nowhere."},
-		"problem.404_lead":      {ID: "Halaman yang kamu cari tidak ada, atau tautannya tidak lengkap.", EN: "The page does not exist, or the link is incomplete."},
-		"problem.event_lead":    {ID: "Lomba ini tidak ada atau belum diterbitkan.", EN: "This race does not exist or is not published yet."},
-		"problem.order_lead":    {ID: "Kami tidak menemukan pendaftaran dengan tautan ini. Buka lagi tautan lengkap dari email konfirmasi atau riwayat perambanmu.", EN: "We find no registration under this link. Open the complete link from your confirmation e-mail or your browser's history."},
-		"problem.500":           {ID: "Ada yang salah di pihak kami.", EN: "Something broke on our side."},
-		"problem.500_lead":      {ID: "Kesalahan ini sudah tercatat. Coba muat ulang; pendaftaran yang sudah masuk tetap aman.", EN: "It has been recorded. Try to reload; registrations that arrived are safe."},
-		"problem.503":           {ID: "Gerbang sedang penuh.", EN: "The gate is crowded."},
-		"problem.503_lead":      {ID: "Server sedang sangat ramai. Halaman ini mencoba lagi sendiri dalam {n} detik; kamu tidak perlu menekan apa pun.", EN: "The server is very busy. This page tries again by itself in {n} seconds; there is nothing to press."},
-		"problem.403":           {ID: "Permintaan ini ditolak.", EN: "This request was refused."},
-		"problem.405":           {ID: "Halaman ini tidak menerima permintaan itu.", EN: "This page does not take that kind of request."},
-		"problem.413":           {ID: "Isiannya terlalu besar.", EN: "Too much was sent."},
-		"problem.413_lead":      {ID: "Formulir yang dikirim melebihi 256 KB.", EN: "The form that was sent exceeds 256 KB."},
-		"problem.400":           {ID: "Permintaan ini tidak bisa dibaca.", EN: "This request cannot be read."},
-		"problem.409":           {ID: "Keadaannya sudah berubah.", EN: "Things have changed."},
-		"problem.429":           {ID: "Terlalu cepat.", EN: "Too fast."},
-		"problem.generic_lead":  {ID: "Kembali ke halaman sebelumnya dan coba sekali lagi.", EN: "Go back and try once more."},
-		"problem.retry":         {ID: "Coba sekarang", EN: "Try now"},
-		"problem.wrong_state":   {ID: "Pendaftaran ini tidak bisa dibatalkan lagi karena statusnya sudah berubah.", EN: "This registration can no longer be cancelled because its status has changed."},
-		"problem.code":          {ID: "Kode {code}", EN: "Code {code}"},
-		"problem.back_to_order": {ID: "Kembali ke pendaftaran", EN: "Back to the registration"},
+		"problem.404":        {ID: "Jalur ini buntu.", EN: "This path leads nowhere."},
+		"problem.404_lead":   {ID: "Halaman yang kamu cari tidak ada, atau tautannya tidak lengkap.", EN: "The page does not exist, or the link is incomplete."},
+		"problem.event_lead": {ID: "Lomba ini tidak ada atau belum diterbitkan.", EN: "This race does not exist or is not published yet."},
+		"problem.order_lead": {ID: "Kami tidak menemukan pendaftaran dengan tautan ini. Buka lagi tautan lengkap dari email konfirmasi atau riwayat perambanmu.", EN: "We find no registration under this link. Open the complete link from your confirmation e-mail or your browser's history."},
+		"problem.500":        {ID: "Ada yang salah di pihak kami.", EN: "Something broke on our side."},
+		"problem.500_lead":   {ID: "Kesalahan ini sudah tercatat. Coba muat ulang; pendaftaran yang sudah masuk tetap aman.", EN: "It has been recorded. Try to reload; registrations that arrived are safe."},
+		"problem.503":        {ID: "Gerbang sedang penuh.", EN: "The gate is crowded."},
+		"problem.503_lead":   {ID: "Server sedang sangat ramai. Halaman ini mencoba lagi sendiri dalam {n} detik; kamu tidak perlu menekan apa pun.", EN: "The server is very busy. This page tries again by itself in {n} seconds; there is nothing to press."},
+		"problem.403":        {ID: "Permintaan ini ditolak.", EN: "This request was refused."},
+		"problem.405":        {ID: "Halaman ini tidak menerima permintaan itu.", EN: "This page does not take that kind of request."},
+		"problem.413":        {ID: "Isiannya terlalu besar.", EN: "Too much was sent."},
+		"problem.413_lead":   {ID: "Formulir yang dikirim melebihi 256 KB.", EN: "The form that was sent exceeds 256 KB."},
+		"problem.400":        {ID: "Permintaan ini tidak bisa dibaca.", EN: "This request cannot be read."},
+		"problem.409":        {ID: "Keadaannya sudah berubah.", EN: "Things have changed."},
+		"problem.429":        {ID: "Terlalu cepat.", EN: "Too fast."},
+		"problem.retry":      {ID: "Coba sekarang", EN: "Try now"},
+		"order.unchanged":    {ID: "Pendaftaran ini tidak bisa dibatalkan lagi karena statusnya sudah berubah.", EN: "This registration can no longer be cancelled because its status has changed."},
+		"problem.code":       {ID: "Kode {code}", EN: "Code {code}"},
 	}
 }
 
@@ -311,16 +301,13 @@ func scriptSentences() map[string]event.Text {
 		"js.price_changed":   {ID: "Harga berubah dari {old} menjadi {new} selagi kamu mengisi. Kirim dengan total {new}?", EN: "The price changed from {old} to {new} while you filled in the form. Send with {new}?"},
 		"js.price_yes":       {ID: "Ya, kirim", EN: "Yes, send"},
 		"js.price_no":        {ID: "Tidak, jangan kirim", EN: "No, do not send"},
-		"js.opens":           {ID: "Dibuka dalam {time}", EN: "Opens in {time}"},
 		"js.open_now":        {ID: "Pendaftaran sudah dibuka.", EN: "Registration is open."},
 		"js.changed":         {ID: "Status berubah: {status}", EN: "Status changed: {status}"},
-		"js.ago":             {ID: "Terhubung langsung", EN: "Live"},
 		"js.reconnecting":    {ID: "Menyambung kembali…", EN: "Reconnecting…"},
 		"js.hold_over":       {ID: "Batas waktu lewat, sedang memeriksa status…", EN: "The deadline has passed, checking the status…"},
 		"js.added":           {ID: "Peserta {n} ditambahkan.", EN: "Participant {n} added."},
 		"js.removed":         {ID: "Peserta {n} dihapus.", EN: "Participant {n} removed."},
 		"js.storage_blocked": {ID: "Perambanmu melarang penyimpanan. Jangan muat ulang halaman ini sebelum selesai.", EN: "Your browser blocks storage. Do not reload this page before you are done."},
-		"js.days":            {ID: "{n} hari", EN: "{n} d"},
 		"js.line":            {ID: "{n} × {category}", EN: "{n} × {category}"},
 		"js.free":            {ID: "Gratis", EN: "Free"},
 	}
