@@ -87,7 +87,7 @@ const (
 // forgotten entry fails instead of slipping through.
 var (
 	kitFolders  = []string{"clock", "fault", "gather", "id", "lifecycle", "money"}
-	edgeFolders = []string{"httpapi", "provider", "redisstore", "site", "store", "worker"}
+	edgeFolders = []string{"httpapi", "provider", "redisqueue", "redisstore", "site", "store", "worker"}
 )
 
 func layerOf(importPath string) layer {

@@ -1,0 +1,198 @@
+package jobs
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"gapura/internal/clock"
+)
+
+// Claims are rows of one queue that this relay alone may send for now.
+type Claims struct {
+	Send  []Sending // leased and counted as sent: to be sent
+	Check []Sending // sent before, and their lease ended: to be sent again if the queue has lost them
+}
+
+// Outbox is the truth about what is to be done.
+type Outbox interface {
+	// DueQueues returns those of queues that have a job whose moment has come.
+	DueQueues(ctx context.Context, now time.Time, queues []Queue) ([]Queue, error)
+	// ClaimJobs leases due jobs until then: at most send that are to be sent, and at most check that were.
+	ClaimJobs(ctx context.Context, queue Queue, now, until time.Time, send, check int) (Claims, error)
+	// ResendJobs counts another sending of checked jobs whose lease is still that one, and returns them as they are now.
+	ResendJobs(ctx context.Context, checked []Sending, until time.Time) ([]Sending, error)
+	// ClearLeases ends every lease at once and returns how many.
+	ClearLeases(ctx context.Context, now time.Time, queues []Queue) (int, error)
+}
+
+// Carrier brings jobs to the workers. It may lose them.
+type Carrier interface {
+	// Look returns how many jobs wait in each queue, and whether the carrier had lost everything since somebody last looked.
+	// Only one of several callers is told so.
+	Look(ctx context.Context) (waiting map[Queue]int, wiped bool, err error)
+	// Send hands jobs over. A second sending of the same ID and Sends changes nothing.
+	Send(ctx context.Context, sendings []Sending) error
+	// Alive tells which of the sendings still wait or are being done by a worker that shows signs of life, and removes what
+	// is left of the others.
+	Alive(ctx context.Context, sendings []Sending) ([]bool, error)
+}
+
+// RelayLimits bound a Relay.
+type RelayLimits struct {
+	Window int           // jobs of one queue that wait in the carrier; the rest waits in the outbox
+	Batch  int           // jobs in one claim
+	Lease  time.Duration // after which a sent job is looked for
+	Idle   time.Duration // between two looks when there is nothing to do
+}
+
+// DefaultRelayLimits returns what serves a rush: a window of half a second's jobs a queue.
+func DefaultRelayLimits() RelayLimits {
+	return RelayLimits{Window: 2000, Batch: 500, Lease: 12 * time.Second, Idle: 100 * time.Millisecond}
+}
+
+// Relay keeps a window of the outbox's jobs in the carrier. Several may run at once.
+type Relay struct {
+	Outbox  Outbox
+	Carrier Carrier
+	Queues  []Queue // those it serves, the most urgent first
+	Clock   clock.Clock
+	Log     *slog.Logger
+	Meter   Meter
+	Limits  RelayLimits
+
+	trouble bool // was reported
+}
+
+// Meter receives what the queue does.
+type Meter interface {
+	JobsSent(queue Queue, n int, again bool)
+	JobStarted(kind Kind, delay time.Duration)
+	JobEnded(kind Kind, end End, took time.Duration)
+	JobsWaiting(queue Queue, n int)
+}
+
+// maxPause is the longest wait between two tries when the carrier or the database is away.
+const maxPause = 2 * time.Second
+
+// Run relays until ctx ends.
+func (r *Relay) Run(ctx context.Context) {
+	pause := r.Limits.Idle
+	for ctx.Err() == nil {
+		more, err := r.Pass(ctx)
+		r.report(ctx, err)
+		switch {
+		case err != nil:
+			pause = min(2*pause, maxPause)
+		case more:
+			pause = r.Limits.Idle
+			continue
+		default:
+			pause = r.Limits.Idle
+		}
+		wait(ctx, pause)
+	}
+}
+
+// wait returns after d, or when ctx ends.
+func wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// report says once that jobs wait, and once that they go on.
+func (r *Relay) report(ctx context.Context, err error) {
+	switch {
+	case ctx.Err() != nil:
+	case err != nil && !r.trouble:
+		r.Log.Warn("jobs wait: the queue or the database cannot be reached; registrations go on, and so will the jobs", "error", err)
+		r.trouble = true
+	case err == nil && r.trouble:
+		r.Log.Info("jobs go on")
+		r.trouble = false
+	}
+}
+
+// Pass serves every queue once. It reports whether there is more to do at once.
+func (r *Relay) Pass(ctx context.Context) (more bool, err error) {
+	waiting, wiped, err := r.Carrier.Look(ctx)
+	if err != nil {
+		return false, err
+	}
+	if wiped {
+		cleared, err := r.Outbox.ClearLeases(ctx, r.Clock.Now(), r.Queues)
+		if err != nil {
+			return false, err
+		}
+		if cleared > 0 {
+			r.Log.Warn("the queue in Redis was empty: what it had lost is sent again", "jobs", cleared)
+		}
+	}
+	due, err := r.Outbox.DueQueues(ctx, r.Clock.Now(), r.Queues)
+	if err != nil {
+		return false, err
+	}
+	for _, queue := range due {
+		full, err := r.serve(ctx, queue, r.Limits.Window-waiting[queue])
+		if err != nil {
+			return false, err
+		}
+		more = more || full
+	}
+	return more, nil
+}
+
+// serve sends what queue has room for, and looks after what was sent before. It reports whether it found a full batch.
+func (r *Relay) serve(ctx context.Context, queue Queue, room int) (full bool, err error) {
+	now := r.Clock.Now()
+	batch := max(min(room, r.Limits.Batch), 0)
+	claims, err := r.Outbox.ClaimJobs(ctx, queue, now, now.Add(r.Limits.Lease), batch, r.Limits.Batch)
+	if err != nil {
+		return false, err
+	}
+	if err := r.send(ctx, queue, claims.Send, false); err != nil {
+		return false, err
+	}
+	if err := r.check(ctx, queue, claims.Check); err != nil {
+		return false, err
+	}
+	return (batch > 0 && len(claims.Send) == batch) || len(claims.Check) == r.Limits.Batch, nil
+}
+
+func (r *Relay) send(ctx context.Context, queue Queue, sendings []Sending, again bool) error {
+	if len(sendings) == 0 {
+		return nil
+	}
+	r.Meter.JobsSent(queue, len(sendings), again)
+	return r.Carrier.Send(ctx, sendings)
+}
+
+// check sends again what the carrier has lost.
+func (r *Relay) check(ctx context.Context, queue Queue, sent []Sending) error {
+	if len(sent) == 0 {
+		return nil
+	}
+	alive, err := r.Carrier.Alive(ctx, sent)
+	if err != nil {
+		return err
+	}
+	var lost []Sending
+	for i := range sent {
+		if !alive[i] {
+			lost = append(lost, sent[i])
+		}
+	}
+	if len(lost) == 0 {
+		return nil
+	}
+	again, err := r.Outbox.ResendJobs(ctx, lost, r.Clock.Now().Add(r.Limits.Lease))
+	if err != nil {
+		return err
+	}
+	r.Log.Info("jobs that the queue had lost are sent again", "queue", queue, "jobs", len(again))
+	return r.send(ctx, queue, again, true)
+}

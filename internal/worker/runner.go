@@ -1,0 +1,260 @@
+// Package worker runs jobs: it hands each to the handler of its kind, decides what an error means, and writes down how the
+// attempts ended, many in one transaction.
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"gapura/internal/clock"
+	"gapura/internal/gather"
+	"gapura/internal/jobs"
+)
+
+// Handler does one job. Doing it twice must be harmless. A nil error ends the job; jobs.Permanent makes it a dead letter,
+// jobs.After asks for a wait, any other error lets it be tried again by its kind's policy. It must return soon after its
+// context ends.
+type Handler func(ctx context.Context, job jobs.Job) error
+
+// Planning returns the handler of a job that only decides what is to be done next. What plan returns is planned in the
+// transaction that ends the job: exactly once, however often plan ran.
+func Planning(plan func(ctx context.Context, job jobs.Job) ([]jobs.New, error)) Handler {
+	return func(ctx context.Context, job jobs.Job) error {
+		planned, err := plan(ctx, job)
+		if err == nil {
+			*ctx.Value(followUps{}).(*[]jobs.New) = planned
+		}
+		return err
+	}
+}
+
+// followUps is the context's key of what a Planning handler has planned.
+type followUps struct{}
+
+// Ledger is where outcomes are written down.
+type Ledger interface {
+	// Settle writes outcomes down, all or none; a second time changes nothing.
+	Settle(ctx context.Context, outcomes []jobs.Outcome) error
+	// CurrentSends returns how often each of the jobs that are not finished was sent.
+	CurrentSends(ctx context.Context, ids []int64) (map[int64]int, error)
+}
+
+// Config is what a Runner needs.
+type Config struct {
+	Handlers map[jobs.Kind]Handler
+	Ledger   Ledger
+	Clock    clock.Clock
+	Log      *slog.Logger
+	Meter    jobs.Meter
+	Random   func(n int64) int64                    // nil: jobs.Random
+	Guards   func(p jobs.Provider) jobs.GuardLimits // nil: jobs.DefaultGuardLimits
+	Policies func(k jobs.Kind) jobs.Policy          // nil: the kinds' own
+	Settled  func(o *jobs.Outcome)                  // called when an outcome is written down; nil: not
+}
+
+// unsettled is how many jobs may be done or failed without that being written down yet. When the database is away no more
+// than these are begun.
+const unsettled = 4096
+
+// settleBatch is how many outcomes go into one transaction: enough that a commit costs each next to nothing, few enough
+// that its locks are short.
+const settleBatch = 500
+
+// Runner runs jobs. It is safe for concurrent use.
+type Runner struct {
+	cfg      Config
+	slots    chan struct{}
+	outcomes *gather.Gatherer[jobs.Outcome]
+	kinds    map[jobs.Kind]*kind
+	ended    context.Context // ends when outcomes can no longer be written down
+	end      context.CancelFunc
+	strange  sync.Map // kinds without a handler that were reported
+}
+
+// kind is what the runner knows about one.
+type kind struct {
+	handler Handler
+	policy  jobs.Policy
+	guard   *jobs.Guard   // nil: no provider
+	running chan struct{} // nil: not limited
+}
+
+// New returns a runner. Its outcomes are written down while Work runs.
+func New(cfg Config) *Runner {
+	if cfg.Random == nil {
+		cfg.Random = jobs.Random
+	}
+	if cfg.Guards == nil {
+		cfg.Guards = jobs.DefaultGuardLimits
+	}
+	if cfg.Policies == nil {
+		cfg.Policies = jobs.Kind.Policy
+	}
+	r := &Runner{cfg: cfg, slots: make(chan struct{}, unsettled), kinds: map[jobs.Kind]*kind{}}
+	r.ended, r.end = context.WithCancel(context.Background())
+	r.outcomes = gather.New(gather.Limits{Queue: unsettled, Batch: settleBatch}, r.settle)
+	guards := map[jobs.Provider]*jobs.Guard{}
+	for name, handler := range cfg.Handlers {
+		k := &kind{handler: handler, policy: cfg.Policies(name)}
+		if p := k.policy.Provider; p != jobs.NoProvider {
+			if guards[p] == nil {
+				guards[p] = jobs.NewGuard(cfg.Guards(p), cfg.Random)
+			}
+			k.guard = guards[p]
+		}
+		if k.policy.Concurrency > 0 {
+			k.running = make(chan struct{}, k.policy.Concurrency)
+		}
+		r.kinds[name] = k
+	}
+	return r
+}
+
+// Do runs one sending and returns when its outcome is known, not when it is written down: a process that dies in between
+// has the job done again.
+func (r *Runner) Do(ctx context.Context, s jobs.Sending) {
+	select {
+	case r.slots <- struct{}{}:
+	case <-ctx.Done():
+		return // its lease ends, and it is sent again
+	}
+	outcome, ok := r.attempt(ctx, s)
+	if ok && r.outcomes.Offer(outcome) == nil {
+		return
+	}
+	<-r.slots
+}
+
+// attempt runs the sending if it counts and may run now; not ok means that there is nothing to write down.
+func (r *Runner) attempt(ctx context.Context, s jobs.Sending) (outcome jobs.Outcome, ok bool) {
+	if r.void(ctx, &s) {
+		return outcome, false
+	}
+	k := r.kinds[s.Kind]
+	if k == nil {
+		return r.unknown(s), true
+	}
+	if k.running != nil {
+		select {
+		case k.running <- struct{}{}:
+			defer func() { <-k.running }()
+		case <-ctx.Done():
+			return outcome, false
+		}
+	}
+	if k.guard != nil {
+		wait, may := k.guard.Enter(r.cfg.Clock.Now())
+		if !may {
+			return r.deferred(s, wait), true
+		}
+		if !pause(ctx, wait) {
+			return r.leave(k, s), true
+		}
+	}
+	return r.run(ctx, k, s)
+}
+
+// clockSkew is by how much the clocks of two machines may differ without a sending being taken for fresh that is not.
+const clockSkew = 2 * time.Second
+
+// void reports whether another sending has taken this one's place, or the job is done. As long as the lease lasts nobody
+// has sent the job again, and no look is needed.
+func (r *Runner) void(ctx context.Context, s *jobs.Sending) bool {
+	if r.cfg.Clock.Now().Before(s.Until.Add(-clockSkew)) {
+		return false
+	}
+	current, err := r.cfg.Ledger.CurrentSends(ctx, []int64{s.ID})
+	return err != nil || current[s.ID] != s.Sends
+}
+
+// pause waits for d; false means that ctx ended before.
+func pause(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// leave gives back a call to a provider that was not made: it says nothing about the provider.
+func (r *Runner) leave(k *kind, s jobs.Sending) jobs.Outcome {
+	k.guard.Leave(r.cfg.Clock.Now(), jobs.After(context.Canceled, time.Second))
+	return r.deferred(s, time.Second)
+}
+
+func (r *Runner) deferred(s jobs.Sending, wait time.Duration) jobs.Outcome {
+	now := r.cfg.Clock.Now()
+	return jobs.Outcome{Sending: s, End: jobs.Deferred, At: now, Next: now.Add(wait)}
+}
+
+// unknownFor is how long a job waits whose kind nobody here knows: a newer program has planned it, and will do it.
+const unknownFor = time.Minute
+
+func (r *Runner) unknown(s jobs.Sending) jobs.Outcome {
+	if _, told := r.strange.LoadOrStore(s.Kind, true); !told {
+		r.cfg.Log.Error("no worker here knows a kind of job: it waits; are all programs of the same version?", "kind", s.Kind)
+	}
+	return r.deferred(s, unknownFor)
+}
+
+func (r *Runner) run(ctx context.Context, k *kind, s jobs.Sending) (jobs.Outcome, bool) {
+	begin := r.cfg.Clock.Now()
+	r.cfg.Meter.JobStarted(s.Kind, max(begin.Sub(s.Due), 0))
+	var then []jobs.New
+	within, cancel := context.WithTimeoutCause(context.WithValue(ctx, followUps{}, &then), k.policy.Timeout,
+		fmt.Errorf("no end after %s", k.policy.Timeout))
+	err := r.call(within, k.handler, s.Job)
+	if err != nil && within.Err() != nil {
+		err = errors.Join(context.Cause(within), err)
+	}
+	cancel()
+	now := r.cfg.Clock.Now()
+	if k.guard != nil {
+		k.guard.Leave(now, err)
+	}
+	outcome := r.judge(k, s, now, err)
+	outcome.Then = then
+	r.cfg.Meter.JobEnded(s.Kind, outcome.End, now.Sub(begin))
+	return outcome, true
+}
+
+// call turns a panic into an error that is tried again: the next version of the program may know better.
+func (r *Runner) call(ctx context.Context, h Handler, job jobs.Job) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.cfg.Log.Error("a job panicked", "job", job.ID, "kind", job.Kind, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return h(ctx, job)
+}
+
+// judge says what an attempt's error means.
+func (r *Runner) judge(k *kind, s jobs.Sending, now time.Time, err error) jobs.Outcome {
+	o := jobs.Outcome{Sending: s, At: now, End: jobs.Done}
+	if err == nil {
+		return o
+	}
+	o.Error = jobs.ErrorText(err)
+	attrs := []any{"job", s.ID, "kind", s.Kind, "attempt", s.Attempt, "error", o.Error}
+	if jobs.IsPermanent(err) || s.Attempt >= k.policy.Limit {
+		o.End = jobs.Dead
+		r.cfg.Log.Error("a job is a dead letter: see gapura queue show", attrs...)
+		return o
+	}
+	o.End = jobs.Failed
+	o.Next = now.Add(k.policy.Backoff(s.Attempt, err, r.cfg.Random))
+	r.cfg.Log.Info("a job will be tried again", append(attrs, "next", o.Next)...)
+	return o
+}
