@@ -1,0 +1,416 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"gapura/internal/event"
+	"gapura/internal/fulfil"
+	"gapura/internal/id"
+	"gapura/internal/jobs"
+	"gapura/internal/money"
+	"gapura/internal/notify"
+	"gapura/internal/registration"
+)
+
+var (
+	_ fulfil.Store  = (*Store)(nil)
+	_ notify.Ledger = (*Store)(nil)
+)
+
+type (
+	ticketRow struct {
+		bun.BaseModel `bun:"table:tickets"`
+
+		OrderID  id.ID `bun:"order_id,type:blob"`
+		Position int   `bun:"position"`
+		EventID  int64 `bun:"event_id"`
+		Serial   int   `bun:"serial"`
+		IssuedAt int64 `bun:"issued_at"`
+		Void     bool  `bun:"void"`
+	}
+
+	invoiceRow struct {
+		bun.BaseModel `bun:"table:invoices"`
+
+		Organiser string `bun:"organiser"`
+		Year      int    `bun:"year"`
+		Number    int    `bun:"number"`
+		OrderID   id.ID  `bun:"order_id,type:blob"`
+		IssuedAt  int64  `bun:"issued_at"`
+	}
+)
+
+func (r *ticketRow) ticket() fulfil.Ticket {
+	return fulfil.Ticket{
+		Order: r.OrderID, Position: r.Position, EventID: r.EventID, Serial: r.Serial, IssuedAt: fromMilliseconds(r.IssuedAt), Void: r.Void,
+	}
+}
+
+// EventByID reads one event.
+func (s *Store) EventByID(ctx context.Context, eventID int64) (*event.Event, error) {
+	e, err := definition(ctx, s.reads, eventID)
+	return e, s.dialect.classify(err)
+}
+
+// Follow implements fulfil.Store. It locks the orders, in the order of their ids, and nothing else: an event's lock is for
+// the opening.
+func (s *Store) Follow(ctx context.Context, now time.Time, batch []jobs.Job, decide func(fulfil.Follow) fulfil.Plan) error {
+	return s.transact(ctx, func(tx bun.Tx) error {
+		follows, err := s.follows(ctx, tx, batch)
+		if err != nil {
+			return err
+		}
+		var planned []jobs.New
+		var issue []fulfil.Ticket
+		var void []id.ID
+		for _, f := range follows {
+			plan := decide(f)
+			planned = append(planned, plan.Jobs...)
+			issue = append(issue, plan.Issue...)
+			if plan.Void {
+				void = append(void, f.Order.ID)
+			}
+		}
+		if err := issueTickets(ctx, tx, issue); err != nil {
+			return err
+		}
+		if err := voidTickets(ctx, tx, void); err != nil {
+			return err
+		}
+		if err := addJobs(ctx, tx, now, planned); err != nil {
+			return err
+		}
+		return finishJobs(ctx, tx, jobIDs(batch), nil)
+	})
+}
+
+func jobIDs(batch []jobs.Job) []int64 {
+	ids := make([]int64, len(batch))
+	for i, j := range batch {
+		ids[i] = j.ID
+	}
+	return ids
+}
+
+// follows reads the orders of the jobs that still exist. Two jobs about one order, of two of its states, may come together;
+// the newer is the one that plans.
+func (s *Store) follows(ctx context.Context, tx bun.Tx, batch []jobs.Job) ([]fulfil.Follow, error) {
+	newest := map[id.ID]jobs.Job{}
+	for _, j := range batch {
+		if known, ok := newest[j.Order]; !ok || known.Version < j.Version {
+			newest[j.Order] = j
+		}
+	}
+	ids := make([]id.ID, 0, len(newest))
+	for order := range newest {
+		ids = append(ids, order)
+	}
+	if err := s.stillThere(ctx, tx, newest); err != nil {
+		return nil, err
+	}
+	var rows []orderRow
+	err := tx.NewRaw("SELECT * FROM orders WHERE id IN (?) ORDER BY id"+s.dialect.forUpdate, bun.In(rawIDs(ids))).Scan(ctx, &rows)
+	if err != nil {
+		return nil, fmt.Errorf("lock orders: %w", err)
+	}
+	orders, err := withParticipants(ctx, tx, rows)
+	if err != nil {
+		return nil, err
+	}
+	tickets, err := ticketsOf(ctx, tx, ids)
+	if err != nil {
+		return nil, err
+	}
+	var follows []fulfil.Follow
+	for _, o := range orders {
+		if j, ok := newest[o.ID]; ok {
+			follows = append(follows, fulfil.Follow{Job: j, Order: o, Tickets: tickets[o.ID]})
+		}
+	}
+	return follows, nil
+}
+
+// stillThere drops the jobs that somebody else has done: a second plan would make a second mail.
+func (s *Store) stillThere(ctx context.Context, tx bun.Tx, newest map[id.ID]jobs.Job) error {
+	wanted := make([]int64, 0, len(newest))
+	for _, j := range newest {
+		wanted = append(wanted, j.ID)
+	}
+	slices.Sort(wanted)
+	var have []int64
+	if err := tx.NewRaw("SELECT id FROM outbox WHERE id IN (?)"+s.dialect.forUpdate, bun.In(wanted)).Scan(ctx, &have); err != nil {
+		return fmt.Errorf("lock jobs: %w", err)
+	}
+	for order, j := range newest {
+		if !slices.Contains(have, j.ID) {
+			delete(newest, order)
+		}
+	}
+	return nil
+}
+
+func ticketsOf(ctx context.Context, db bun.IDB, orders []id.ID) (map[id.ID][]fulfil.Ticket, error) {
+	var rows []ticketRow
+	err := db.NewRaw("SELECT * FROM tickets WHERE order_id IN (?) ORDER BY order_id, position", bun.In(rawIDs(orders))).Scan(ctx, &rows)
+	if err != nil {
+		return nil, fmt.Errorf("read tickets: %w", err)
+	}
+	all := map[id.ID][]fulfil.Ticket{}
+	for i := range rows {
+		all[rows[i].OrderID] = append(all[rows[i].OrderID], rows[i].ticket())
+	}
+	return all, nil
+}
+
+// issueTickets writes first tickets in one statement, and reissues one by one: they are rare.
+func issueTickets(ctx context.Context, tx bun.Tx, issue []fulfil.Ticket) error {
+	var fresh []ticketRow
+	for _, t := range issue {
+		if t.Serial == 1 {
+			fresh = append(fresh, ticketRow{
+				OrderID: t.Order, Position: t.Position, EventID: t.EventID, Serial: t.Serial, IssuedAt: milliseconds(t.IssuedAt),
+			})
+			continue
+		}
+		_, err := tx.NewRaw("UPDATE tickets SET serial = ?, issued_at = ?, void = 0 WHERE order_id = ? AND position = ?",
+			t.Serial, milliseconds(t.IssuedAt), t.Order, t.Position).Exec(ctx)
+		if err != nil {
+			return fmt.Errorf("reissue a ticket: %w", err)
+		}
+	}
+	if len(fresh) == 0 {
+		return nil
+	}
+	if _, err := tx.NewInsert().Model(&fresh).Exec(ctx); err != nil {
+		return fmt.Errorf("issue tickets: %w", err)
+	}
+	return nil
+}
+
+func voidTickets(ctx context.Context, tx bun.Tx, orders []id.ID) error {
+	if len(orders) == 0 {
+		return nil
+	}
+	if _, err := tx.NewRaw("UPDATE tickets SET void = 1 WHERE order_id IN (?)", bun.In(rawIDs(orders))).Exec(ctx); err != nil {
+		return fmt.Errorf("void tickets: %w", err)
+	}
+	return nil
+}
+
+// Tickets implements fulfil.Store.
+func (s *Store) Tickets(ctx context.Context, order id.ID) ([]fulfil.Ticket, error) {
+	all, err := ticketsOf(ctx, s.reads, []id.ID{order})
+	return all[order], s.dialect.classify(err)
+}
+
+// NumberInvoices implements fulfil.Store. The rows of invoice_numbers are locked in one order, so that two processes wait
+// for each other instead of deadlocking; a number is only used with its invoice, so none is ever missing.
+func (s *Store) NumberInvoices(ctx context.Context, batch []fulfil.InvoiceNumber) ([]fulfil.InvoiceNumber, error) {
+	numbered := slices.Clone(batch)
+	err := s.transact(ctx, func(tx bun.Tx) error {
+		last, err := s.lockNumbers(ctx, tx, batch)
+		if err != nil {
+			return err
+		}
+		known, err := invoicesOf(ctx, tx, batch)
+		if err != nil {
+			return err
+		}
+		var fresh []invoiceRow
+		for i, in := range batch {
+			if existing, ok := known[in.Order]; ok {
+				numbered[i] = existing
+				continue
+			}
+			book := book{in.Organiser, in.Year}
+			last[book]++
+			in.Number = last[book]
+			numbered[i], known[in.Order] = in, in
+			fresh = append(fresh, invoiceRow{
+				Organiser: in.Organiser, Year: in.Year, Number: in.Number, OrderID: in.Order, IssuedAt: milliseconds(in.IssuedAt),
+			})
+		}
+		return writeNumbers(ctx, tx, fresh, last)
+	})
+	return numbered, err
+}
+
+// book is a seller's year.
+type book struct {
+	organiser string
+	year      int
+}
+
+func (s *Store) lockNumbers(ctx context.Context, tx bun.Tx, batch []fulfil.InvoiceNumber) (map[book]int, error) {
+	var books []book
+	last := map[book]int{}
+	for _, in := range batch {
+		b := book{in.Organiser, in.Year}
+		if _, ok := last[b]; !ok {
+			last[b] = 0
+			books = append(books, b)
+		}
+	}
+	slices.SortFunc(books, func(a, b book) int {
+		if a.organiser != b.organiser {
+			return slices.Compare([]byte(a.organiser), []byte(b.organiser))
+		}
+		return a.year - b.year
+	})
+	for _, b := range books {
+		n, err := s.lockNumber(ctx, tx, b)
+		if err != nil {
+			return nil, err
+		}
+		last[b] = n
+	}
+	return last, nil
+}
+
+func (s *Store) lockNumber(ctx context.Context, tx bun.Tx, b book) (int, error) {
+	var n int
+	const query = "SELECT last FROM invoice_numbers WHERE organiser = ? AND year = ?"
+	err := tx.NewRaw(query+s.dialect.forUpdate, b.organiser, b.year).Scan(ctx, &n)
+	if errors.Is(err, sql.ErrNoRows) {
+		_, err = tx.NewRaw("INSERT INTO invoice_numbers (organiser, year, last) VALUES (?, ?, 0)", b.organiser, b.year).Exec(ctx)
+		n = 0
+	}
+	if err != nil {
+		return 0, fmt.Errorf("lock the invoice numbers of %d: %w", b.year, err)
+	}
+	return n, nil
+}
+
+func invoicesOf(ctx context.Context, db bun.IDB, batch []fulfil.InvoiceNumber) (map[id.ID]fulfil.InvoiceNumber, error) {
+	orders := make([]id.ID, len(batch))
+	for i, in := range batch {
+		orders[i] = in.Order
+	}
+	var rows []invoiceRow
+	if err := db.NewRaw("SELECT * FROM invoices WHERE order_id IN (?)", bun.In(rawIDs(orders))).Scan(ctx, &rows); err != nil {
+		return nil, fmt.Errorf("read invoices: %w", err)
+	}
+	known := map[id.ID]fulfil.InvoiceNumber{}
+	for _, r := range rows {
+		known[r.OrderID] = fulfil.InvoiceNumber{
+			Order: r.OrderID, Organiser: r.Organiser, Year: r.Year, Number: r.Number, IssuedAt: fromMilliseconds(r.IssuedAt),
+		}
+	}
+	return known, nil
+}
+
+func writeNumbers(ctx context.Context, tx bun.Tx, fresh []invoiceRow, last map[book]int) error {
+	if len(fresh) == 0 {
+		return nil
+	}
+	if _, err := tx.NewInsert().Model(&fresh).Exec(ctx); err != nil {
+		return fmt.Errorf("number invoices: %w", err)
+	}
+	for b, n := range last {
+		_, err := tx.NewRaw("UPDATE invoice_numbers SET last = ? WHERE organiser = ? AND year = ?", n, b.organiser, b.year).Exec(ctx)
+		if err != nil {
+			return fmt.Errorf("advance the invoice numbers of %d: %w", b.year, err)
+		}
+	}
+	return nil
+}
+
+// Receipt implements fulfil.Store: the first attempt that brought the money is what the invoice names.
+func (s *Store) Receipt(ctx context.Context, order id.ID) (fulfil.Receipt, error) {
+	var rows []attemptRow
+	err := s.reads.NewRaw("SELECT * FROM payment_attempts WHERE order_id = ? ORDER BY n", order).Scan(ctx, &rows)
+	if err != nil {
+		return fulfil.Receipt{}, s.dialect.classify(fmt.Errorf("read a receipt: %w", err))
+	}
+	var r fulfil.Receipt
+	for i := range rows {
+		a := &rows[i]
+		r.Refunded += money.Rupiah(a.Refunded + a.ByHand)
+		if r.PaidAt.IsZero() && a.PaidAt.Valid && a.Received > a.Reversed {
+			r.Method, r.Reference, r.PaidAt = a.Channel, a.TransactionID, fromOptional(a.PaidAt)
+		}
+	}
+	return r, nil
+}
+
+// KeepDocument implements fulfil.Store.
+func (s *Store) KeepDocument(ctx context.Context, d fulfil.Document, job jobs.Job) error {
+	return s.transact(ctx, func(tx bun.Tx) error {
+		_, err := tx.NewRaw("DELETE FROM documents WHERE order_id = ? AND kind = ?", d.Order, string(d.Kind)).Exec(ctx)
+		if err != nil {
+			return fmt.Errorf("replace a document: %w", err)
+		}
+		_, err = tx.NewRaw("INSERT INTO documents (order_id, kind, version, name, content) VALUES (?, ?, ?, ?, ?)",
+			d.Order, string(d.Kind), d.Version, d.Name, d.Content).Exec(ctx)
+		if err != nil {
+			return fmt.Errorf("keep a document: %w", err)
+		}
+		return finishJob(ctx, tx, job.ID)
+	})
+}
+
+// Document implements fulfil.Store.
+func (s *Store) Document(ctx context.Context, order id.ID, kind fulfil.DocumentKind) (fulfil.Document, error) {
+	d := fulfil.Document{Order: order, Kind: kind}
+	err := s.reads.NewRaw("SELECT version, name, content FROM documents WHERE order_id = ? AND kind = ?", order, string(kind)).
+		Scan(ctx, &d.Version, &d.Name, &d.Content)
+	if errors.Is(err, sql.ErrNoRows) {
+		return d, fulfil.ErrNoDocument
+	}
+	return d, s.dialect.classify(err)
+}
+
+// Ended implements notify.Ledger.
+func (s *Store) Ended(ctx context.Context, messageID string) (bool, error) {
+	return s.exists(ctx, "SELECT 1 FROM mail_deliveries WHERE message_id = ?", messageID)
+}
+
+// Suppressed implements notify.Ledger.
+func (s *Store) Suppressed(ctx context.Context, email string) (bool, error) {
+	return s.exists(ctx, "SELECT 1 FROM mail_suppressions WHERE email = ?", email)
+}
+
+func (s *Store) exists(ctx context.Context, query string, arg any) (bool, error) {
+	var one int
+	err := s.commits.NewRaw(query, arg).Scan(ctx, &one)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, s.dialect.classify(err)
+}
+
+// Record implements notify.Ledger.
+func (s *Store) Record(ctx context.Context, d notify.Delivery) error {
+	return s.insertOnce(ctx, "INSERT INTO mail_deliveries (message_id, kind, outcome, detail, ended_at) VALUES (?, ?, ?, ?, ?)",
+		d.MessageID, string(d.Kind), string(d.Outcome), cut(d.Detail), milliseconds(d.At))
+}
+
+// Suppress implements notify.Ledger.
+func (s *Store) Suppress(ctx context.Context, email, reason string) error {
+	return s.insertOnce(ctx, "INSERT INTO mail_suppressions (email, reason, since) VALUES (?, ?, ?)",
+		email, cut(reason), milliseconds(time.Now()))
+}
+
+func (s *Store) insertOnce(ctx context.Context, query string, args ...any) error {
+	_, err := s.commits.NewRaw(query, args...).Exec(ctx)
+	if err = s.dialect.classify(err); errors.Is(err, registration.ErrDuplicate) {
+		return nil
+	}
+	return err
+}
+
+// cut keeps a server's reply within its column.
+func cut(s string) string {
+	const most = 200
+	if runes := []rune(s); len(runes) > most {
+		return string(runes[:most])
+	}
+	return s
+}
