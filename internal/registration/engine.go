@@ -266,6 +266,8 @@ func publicError(err error) error {
 		return err
 	case errors.Is(err, ErrNoOrder):
 		return fault.New(fault.NoSuchOrder)
+	case errors.Is(err, ErrCommitUnknown):
+		return fault.Wrap(fault.OutcomeUnknown, err).After(jitter())
 	case errors.Is(err, ErrUnavailable), errors.Is(err, ErrContention), errors.Is(err, context.DeadlineExceeded):
 		return fault.Wrap(fault.Overloaded, err).After(jitter())
 	}

@@ -53,7 +53,7 @@ func (l *lane) register(ctx context.Context, key Key, print Fingerprint, request
 	now := l.engine.cfg.Clock.Now()
 	stored := l.stored.Load()
 	if early := window(stored.Event, now); early != nil && early.Code == fault.NotOpen && !l.keys.mayHave(key) {
-		return Receipt{}, l.refuse(early)
+		return l.tooEarly(ctx, key, print, early)
 	}
 	submission, invalid := check(now, stored.Event, l.id, l.engine.cfg.Secrets, request)
 	if invalid != nil {
@@ -68,12 +68,27 @@ func (l *lane) register(ctx context.Context, key Key, print Fingerprint, request
 	return p.receipt, p.err
 }
 
+// tooEarly refuses without asking the database, because half the crowd comes before the opening. Only if the event has sold
+// before, its opening having been moved, may the key have an order that another node made.
+func (l *lane) tooEarly(ctx context.Context, key Key, print Fingerprint, early *fault.Fault) (Receipt, error) {
+	l.mu.Lock()
+	sold := l.ledger.LastSeq > 0
+	l.mu.Unlock()
+	if sold {
+		return l.unlessKnown(ctx, key, print, early)
+	}
+	return Receipt{}, l.refuse(early)
+}
+
 // unlessKnown answers a refusal, unless the key has an order already: a request that was accepted once stays accepted, even
-// if the event's rules have changed since.
+// if the event's rules have changed since. While the database is away nobody can tell.
 func (l *lane) unlessKnown(ctx context.Context, key Key, print Fingerprint, refusal error) (Receipt, error) {
 	existing, err := l.engine.cfg.Store.OrderByKey(ctx, key)
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrNoOrder):
 		return Receipt{}, l.refuse(refusal)
+	case err != nil:
+		return Receipt{}, l.refuse(publicError(err))
 	}
 	return replay(existing, print)
 }
@@ -366,12 +381,14 @@ func (t *trial) accepted(batch []*pending) []NewOrder {
 // not and may be tried again; commit-unknown means that the database stayed away.
 func (l *lane) findOut(ctx context.Context, batch []*pending, t trial) error {
 	l.trouble("commit_unknown")
-	keys := []Key{t.accepted(batch)[0].Key}
+	first := t.accepted(batch)[0]
+	keys := []Key{first.Key}
 	for attempt := 0; ; attempt++ {
 		found := false
 		err := l.engine.cfg.Store.InEvent(ctx, l.id, func(tx Tx) error {
 			orders, err := tx.OrdersByKey(ctx, keys)
-			found = len(orders) > 0
+			// By its id: another node may have made an order with the same key in the meantime.
+			found = orders[first.Key].Order.ID == first.Order.ID
 			if err != nil {
 				return err
 			}
@@ -392,6 +409,7 @@ func (l *lane) findOut(ctx context.Context, batch []*pending, t trial) error {
 // answer tells everyone in the batch what became of them.
 func (l *lane) answer(batch []*pending, t trial) int {
 	accepted := 0
+	l.noteHolds(t.decision)
 	l.publish(t.ledger.after(t.decision), t.ledger.Event)
 	for i, outcome := range t.decision.Outcomes {
 		p := batch[i]

@@ -72,10 +72,23 @@ func (l *lane) reload(ctx context.Context) error {
 		}
 	}
 	l.mu.Lock()
-	l.nextExpiry = next
+	if !l.ledger.newer(ledger) { // otherwise a commit has overtaken these reads
+		l.nextExpiry = next
+	}
 	l.mu.Unlock()
 	l.publish(ledger, ledger.Event)
 	return nil
+}
+
+// noteHolds learns from a decision when its holds end, without asking the database.
+func (l *lane) noteHolds(d Decision) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, outcome := range d.Outcomes {
+		if o := outcome.Accepted; o != nil && !o.ExpiresAt.IsZero() && (l.nextExpiry.IsZero() || o.ExpiresAt.Before(l.nextExpiry)) {
+			l.nextExpiry = o.ExpiresAt
+		}
+	}
 }
 
 func (l Ledger) anyHeld() bool {

@@ -66,7 +66,8 @@ func (f *flights) join(key Key, print Fingerprint) (*flight, bool) {
 	if f.all == nil {
 		f.all = map[Key]*flight{}
 	}
-	led := &flight{print: print, landed: make(chan struct{})}
+	// Until the leader has an outcome it is a fault: whoever waits must not take its crash for an order.
+	led := &flight{print: print, landed: make(chan struct{}), err: fault.New(fault.Internal)}
 	f.all[key] = led
 	return led, true
 }
