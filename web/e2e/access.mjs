@@ -57,8 +57,8 @@ export function obstacles() {
     for (const image of document.querySelectorAll('img:not([alt]), svg:not([aria-hidden]):not([aria-label])')) say(image, 'picture without words')
   }
 
-  // Text on a gradient is judged against the darkest and lightest colour of the gradients behind it that reach the text's
-  // side; the night behind white text is checked by its own stops.
+  // Text on a gradient is judged against the lightest stop of its linear gradient, because such text is white here. The
+  // radial glow in a corner of the night is not judged.
   function contrast(element, say) {
     const style = getComputedStyle(element)
     if (element.closest('s, [aria-disabled=true], :disabled, svg, noscript, script, style')) return
@@ -73,15 +73,14 @@ export function obstacles() {
   function backdrop(element) {
     for (let e = element; e; e = e.parentElement) {
       const style = getComputedStyle(e)
-      if (style.backgroundImage !== 'none' && !e.matches('select')) return darkest(style.backgroundImage)
+      if (style.backgroundImage !== 'none' && !e.matches('select')) return lightest(style.backgroundImage)
       const colour = parse(style.backgroundColor)
       if (colour[3] === 1) return colour.slice(0, 3)
     }
     return [255, 255, 255]
   }
 
-  // The worst stop for the white text that our gradients carry.
-  function darkest(image) {
+  function lightest(image) {
     const base = image.slice(image.lastIndexOf('linear-gradient'))
     const stops = [...base.matchAll(/rgba?\([^)]+\)/g)].map((m) => parse(m[0])).filter((c) => c[3] === 1)
     if (stops.length === 0) return null

@@ -390,8 +390,8 @@ async function weight(page, context, paths) {
   await session.send('Network.enable')
   const parts = {}
   const names = {}
-  session.on('Network.requestWillBeSent', (e) => (names[e.requestId] = new URL(e.request.url).pathname))
-  session.on('Network.loadingFinished', (e) => (parts[names[e.requestId]] = (parts[names[e.requestId]] ?? 0) + e.encodedDataLength))
+  session.on('Network.requestWillBeSent', (e) => e.request.url.startsWith('http') && (names[e.requestId] = new URL(e.request.url).pathname))
+  session.on('Network.loadingFinished', (e) => names[e.requestId] && (parts[names[e.requestId]] = (parts[names[e.requestId]] ?? 0) + e.encodedDataLength))
   await page.goto(paths.form, { waitUntil: 'networkidle' })
   const total = Object.values(parts).reduce((a, b) => a + b, 0)
   console.log(`      ${total} bytes: ${JSON.stringify(parts)}`)

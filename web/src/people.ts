@@ -54,7 +54,7 @@ export class People {
 
   /** The chosen category of each participant, '' for none. */
   chosen(): string[] {
-    return this.all.map((p) => p.querySelector<HTMLInputElement>('input[name$="/category"]:checked')?.value ?? '')
+    return this.all.map((p) => [...p.querySelectorAll<HTMLInputElement>('input[name$="/category"]')].find((c) => c.checked)?.value ?? '')
   }
 
   /** Shows each participant what their category is asked, and requires what the server will require. */
