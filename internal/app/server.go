@@ -29,6 +29,7 @@ type node struct {
 	payments   *payments // nil: nothing can be paid here
 	standinURL string    // of the payment stand-in, if this process runs one
 	telemetry  *telemetry
+	queue      *queue // nil: this node runs no jobs
 	work       *lifecycle.Group
 	stopping   atomic.Bool
 	stopped    chan struct{}
@@ -128,10 +129,11 @@ func (n *node) start(workers bool) error {
 	if n.payments, err = n.openPayments(); err != nil {
 		return err
 	}
-	if workers {
-		n.startWorkers()
+	if !workers {
+		return nil
 	}
-	return nil
+	n.startWorkers()
+	return n.startQueue(n.handlers())
 }
 
 // sweepEvery is how often payments are looked after: late money waits at most this long for a place that came back.
@@ -260,7 +262,7 @@ func (n *node) stop(server *http.Server) error {
 	if server != nil {
 		err = server.Shutdown(ctx)
 	}
-	return errors.Join(err, n.engine.Stop(ctx), n.work.Stop(ctx), n.store.Close())
+	return errors.Join(err, n.engine.Stop(ctx), n.work.Stop(ctx), n.queue.close(), n.store.Close())
 }
 
 func ignoreClosed(err error) error {

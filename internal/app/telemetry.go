@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"gapura/internal/fault"
+	"gapura/internal/jobs"
 )
 
 // telemetry is the node's metrics.
@@ -27,6 +28,11 @@ type telemetry struct {
 	accepted  *prometheus.CounterVec
 	refused   *prometheus.CounterVec
 	troubles  *prometheus.CounterVec
+
+	jobsSent    *prometheus.CounterVec
+	jobsEnded   *prometheus.HistogramVec
+	jobDelay    *prometheus.HistogramVec
+	jobsWaiting *prometheus.GaugeVec
 }
 
 // Buckets in seconds: a commit takes 1 to 50 ms, a request at most a few seconds.
@@ -48,10 +54,16 @@ func newTelemetry(log *slog.Logger) *telemetry {
 		queueWait: histogram("queue_wait_seconds", "How long the first of a batch waited for it.", latencyBuckets, "event"),
 		waiting: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "gapura", Name: "queue_waiting",
 			Help: "Submissions that wait for a commit."}, []string{"event"}),
-		accepted: counter("orders_accepted_total", "Orders that became durable on this node.", "event"),
-		refused:  counter("orders_refused_total", "Refusals by code.", "event", "code"),
-		troubles: counter("commit_troubles_total", "Batches that met a duplicate, contention, a rejected row, an unknown commit or no database.", "event", "kind"),
+		accepted:  counter("orders_accepted_total", "Orders that became durable on this node.", "event"),
+		refused:   counter("orders_refused_total", "Refusals by code.", "event", "code"),
+		troubles:  counter("commit_troubles_total", "Batches that met a duplicate, contention, a rejected row, an unknown commit or no database.", "event", "kind"),
+		jobsSent:  counter("jobs_sent_total", "Jobs sent to the workers; again: because the queue had lost them.", "queue", "again"),
+		jobsEnded: histogram("job_seconds", "Attempts by kind and how they ended.", latencyBuckets, "kind", "end"),
+		jobDelay:  histogram("job_start_delay_seconds", "From the moment a job may begin until it does.", latencyBuckets, "kind"),
+		jobsWaiting: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "gapura", Name: "jobs_waiting",
+			Help: "Jobs that are not finished, delayed ones included."}, []string{"queue"}),
 	}
+	t.registry.MustRegister(t.jobsSent, t.jobsEnded, t.jobDelay, t.jobsWaiting)
 	t.registry.MustRegister(t.requests, t.batches, t.commits, t.queueWait, t.waiting, t.accepted, t.refused, t.troubles,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return t
@@ -79,6 +91,26 @@ func (t *telemetry) Waiting(event string, n int) { t.waiting.WithLabelValues(eve
 
 // Trouble implements registration.Meter.
 func (t *telemetry) Trouble(event, kind string) { t.troubles.WithLabelValues(event, kind).Inc() }
+
+// JobsSent implements jobs.Meter.
+func (t *telemetry) JobsSent(queue jobs.Queue, n int, again bool) {
+	t.jobsSent.WithLabelValues(string(queue), strconv.FormatBool(again)).Add(float64(n))
+}
+
+// JobStarted implements jobs.Meter.
+func (t *telemetry) JobStarted(kind jobs.Kind, delay time.Duration) {
+	t.jobDelay.WithLabelValues(string(kind)).Observe(delay.Seconds())
+}
+
+// JobEnded implements jobs.Meter.
+func (t *telemetry) JobEnded(kind jobs.Kind, end jobs.End, took time.Duration) {
+	t.jobsEnded.WithLabelValues(string(kind), end.String()).Observe(took.Seconds())
+}
+
+// JobsWaiting implements jobs.Meter.
+func (t *telemetry) JobsWaiting(queue jobs.Queue, n int) {
+	t.jobsWaiting.WithLabelValues(string(queue)).Set(float64(n))
+}
 
 // slowRequest is from where on a request gets a log line of its own. Those below are only counted: at 10,000 a second a line
 // each would cost more than the requests.

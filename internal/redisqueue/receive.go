@@ -26,9 +26,10 @@ type Lanes map[jobs.Queue]int
 
 // DefaultLanes gives every queue workers of its own. Rejected: one asynq server with strict priorities. There a mass mailing
 // that got all workers in a quiet moment keeps them when payments come, and each look for a job asks Redis queue by queue.
-// Planning and payments have the most, rendering as few as there is processor time for.
+// Planning has the most, because what is planned at the same time shares a transaction; rendering has as few as there is
+// processor time for.
 func DefaultLanes() Lanes {
-	return Lanes{jobs.Plan: 32, jobs.Payment: 24, jobs.Ticket: 8, jobs.Mail: 8, jobs.Bulk: 8}
+	return Lanes{jobs.Plan: 128, jobs.Payment: 24, jobs.Ticket: 8, jobs.Mail: 8, jobs.Bulk: 8}
 }
 
 // Receive takes jobs from the lanes and hands each to do, until ctx ends; then it waits for those that run. Goroutines are

@@ -450,3 +450,19 @@ func bury(ctx context.Context, tx bun.Tx, o *jobs.Outcome) error {
 }
 
 var _ jobs.Outbox = (*Store)(nil)
+
+// QueueLengths returns how many jobs of each queue are not finished.
+func (s *Store) QueueLengths(ctx context.Context) (map[jobs.Queue]int, error) {
+	var rows []struct {
+		Queue string
+		N     int
+	}
+	if err := s.reads.NewRaw("SELECT queue, COUNT(*) AS n FROM outbox GROUP BY queue").Scan(ctx, &rows); err != nil {
+		return nil, s.dialect.classify(fmt.Errorf("count jobs: %w", err))
+	}
+	lengths := make(map[jobs.Queue]int, len(rows))
+	for _, r := range rows {
+		lengths[jobs.Queue(r.Queue)] = r.N
+	}
+	return lengths, nil
+}

@@ -225,6 +225,9 @@ func (r *Runner) run(ctx context.Context, k *kind, s jobs.Sending) (jobs.Outcome
 	}
 	outcome := r.judge(k, s, now, err)
 	outcome.Then = then
+	if err != nil && (ctx.Err() != nil || errors.Is(err, gather.ErrClosed) || errors.Is(err, gather.ErrFull)) {
+		outcome = r.deferred(s, time.Second) // the program stops or is overloaded: that is no fault of the job
+	}
 	r.cfg.Meter.JobEnded(s.Kind, outcome.End, now.Sub(begin))
 	return outcome, true
 }
