@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"gapura/internal/event"
 	"gapura/internal/rehearse"
 	"gapura/internal/rehearse/crowd"
 	"gapura/internal/store"
@@ -31,6 +32,9 @@ type rehearseCommand struct {
 	Idle        int           `help:"Further connections that are kept open." default:"0"`
 	Polite      bool          `help:"Those who are told to wait come back after Retry-After."`
 	Timeout     time.Duration `help:"How long a visitor waits for an answer." default:"30s"`
+	Settle      time.Duration `help:"Wait this long before judging, for instance until holds have ended." default:"0s"`
+	Verify      int           `help:"Ask again for at most so many acknowledged orders." default:"100000"`
+	Forwarded   bool          `help:"Give each order an address of its own in X-Forwarded-For."`
 	Out         string        `help:"Directory of the report; rehearsal-TIME if empty." type:"path"`
 	NoAudit     bool          `help:"Do not audit the database afterwards: it is not the one in this environment."`
 }
@@ -39,6 +43,11 @@ type rehearseCommand struct {
 func (c rehearseCommand) Run(p *program) error {
 	plan := c.plan()
 	if !c.NoAudit {
+		quotas, err := p.placesLeft(c.Event)
+		if err != nil {
+			return err
+		}
+		plan.Quotas = quotas
 		plan.Auditors = []rehearse.Auditor{func(ctx context.Context) ([]rehearse.Finding, error) { return p.auditRehearsal(ctx, c.Event) }}
 	}
 	result, err := rehearse.Run(p.ctx, plan, p.system.Out)
@@ -66,6 +75,7 @@ func (c rehearseCommand) plan() rehearse.Plan {
 	plan := rehearse.DefaultPlan()
 	plan.BaseURL, plan.Slug, plan.Polite, plan.Timeout = c.URL, c.Event, c.Polite, c.Timeout
 	plan.Connections, plan.Idle = c.Connections, c.Idle
+	plan.Settle, plan.VerifyLimit, plan.Forwarded = c.Settle, c.Verify, c.Forwarded
 	plan.Crowd.Pure, plan.Crowd.Seed = c.Pure, c.Seed
 	if plan.Crowd.Seed == 0 {
 		plan.Crowd.Seed = uint64(time.Now().UnixNano()) // other people than last time: they would be registered already
@@ -75,6 +85,35 @@ func (c rehearseCommand) plan() rehearse.Plan {
 		Surge: c.Surge, SurgeAt: c.SurgeAt, SurgeFor: c.SurgeFor,
 	}
 	return plan
+}
+
+// placesLeft tells the crowd by which limits its places are judged: what each quota has left before it comes.
+func (p *program) placesLeft(slug string) ([]rehearse.Quota, error) {
+	var quotas []rehearse.Quota
+	err := p.withStore(p.ctx, func(ctx context.Context, s *store.Store) error {
+		events, err := s.Events(ctx)
+		if err != nil {
+			return err
+		}
+		for _, stored := range events {
+			if stored.Event.Slug != slug && (slug != "" || len(events) > 1) {
+				continue
+			}
+			l, err := s.Ledger(ctx, stored.ID)
+			if err != nil {
+				return err
+			}
+			for _, q := range stored.Event.Quotas {
+				left := l.Counters[event.QuotaCounter(q.ID)].Left()
+				quotas = append(quotas, rehearse.Quota{ID: q.ID, Size: left, Categories: q.Categories})
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, errors.Join(err, errors.New("the database of this environment cannot be read: rehearse with the server's own .env, or with --no-audit"))
+	}
+	return quotas, nil
 }
 
 // auditRehearsal lets the server's own audit join the crowd's findings.
