@@ -46,7 +46,7 @@ var hashedName = regexp.MustCompile(`-[A-Za-z0-9_-]{8}\.[a-z0-9]+$`)
 func loadAssets(dist fs.FS) (*assets, error) {
 	a := &assets{files: map[string]*asset{}}
 	err := fs.WalkDir(dist, ".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || strings.HasPrefix(name, ".vite/") || isCompressed(name) {
+		if err != nil || entry.IsDir() || isHidden(name) || isCompressed(name) {
 			return err
 		}
 		a.files[name], err = readAsset(dist, name)
@@ -60,6 +60,9 @@ func loadAssets(dist fs.FS) (*assets, error) {
 	}
 	return a, a.readManifest(dist)
 }
+
+// isHidden leaves out Vite's manifest and placeholders.
+func isHidden(name string) bool { return strings.HasPrefix(name, ".") }
 
 func isCompressed(name string) bool {
 	return strings.HasSuffix(name, ".br") || strings.HasSuffix(name, ".gz")

@@ -32,12 +32,25 @@ func (s *Site) home(w http.ResponseWriter, r *http.Request) error {
 		v := s.view(say, "home", "/", nil)
 		v.Title, v.Description = say.T("home.title"), say.T("home.lead")
 		body := homeView{}
-		for _, live := range s.config.Desk.Events() {
+		for _, live := range registeringFirst(s.config.Desk.Events()) {
 			body.Races = append(body.Races, s.raceCard(say, live))
 		}
 		v.Body = body
 		return v, nil
 	})
+}
+
+// registeringFirst puts races whose registration has closed behind the others.
+func registeringFirst(events []registration.Live) []registration.Live {
+	closed := func(l registration.Live) int {
+		if l.Availability.State == registration.StateClosed {
+			return 1
+		}
+		return 0
+	}
+	events = slices.Clone(events)
+	slices.SortStableFunc(events, func(a, b registration.Live) int { return closed(a) - closed(b) })
+	return events
 }
 
 func (s *Site) raceCard(say words, live registration.Live) raceCard {

@@ -49,6 +49,28 @@ func TestStatesOfARace(t *testing.T) {
 	}
 }
 
+func TestTheListOfRaces(t *testing.T) {
+	t.Parallel()
+	s, d := newSite(t)
+	for i, state := range demoStates(t) {
+		d.live[state.slug] = &registration.Live{ID: int64(i + 2), Event: &state.event, Availability: availability(&state.event)}
+		d.set(state.slug, state.change)
+	}
+	body := get(t, s, "/").Body.String()
+	closed, last := strings.Index(body, "Makassar Run"), strings.Index(body, "Lomba Ramai")
+	if closed < last || last < strings.Index(body, "Gapura Night Run") {
+		t.Error("races are by start, those that have closed behind")
+	}
+	for _, says := range []string{"Pendaftaran dibuka", "Segera dibuka", "Habis untuk sementara", "Tempat habis", "Pendaftaran ditutup", "Gratis sampai Rp350.000"} {
+		if !strings.Contains(body, says) {
+			t.Errorf("%q is not on the list", says)
+		}
+	}
+	empty, none := newSite(t)
+	delete(none.live, slug)
+	want(t, get(t, empty, "/"), http.StatusOK, "Belum ada lomba yang diumumkan.")
+}
+
 func TestPricesOfARace(t *testing.T) {
 	t.Parallel()
 	s, d := newSite(t)
