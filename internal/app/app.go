@@ -33,9 +33,10 @@ var errNo = errors.New("the answer is no")
 type commands struct {
 	Demo     demoCommand     `cmd:"" help:"Serve a demo event that is open now, with nothing installed."`
 	Serve    serveCommand    `cmd:"" help:"Serve pages and API. With SQLite it also runs the workers."`
-	Work     workCommand     `cmd:"" help:"Run the workers only: expiry of holds."`
+	Work     workCommand     `cmd:"" help:"Run the workers only: queue, relay, expiry of holds."`
 	Migrate  migrateCommand  `cmd:"" help:"Bring the database's schema up to date."`
 	Event    eventCommand    `cmd:"" help:"Create, change and look at events."`
+	Queue    queueCommand    `cmd:"" help:"Look at the jobs after an acknowledgement, and decide on dead letters."`
 	Audit    auditCommand    `cmd:"" help:"Check every invariant against the database."`
 	Rehearse rehearseCommand `cmd:"" help:"Send an opening-day crowd to a server on this machine, then audit."`
 	Doctor   doctorCommand   `cmd:"" help:"Say what would fail on opening day."`

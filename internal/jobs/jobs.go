@@ -44,6 +44,14 @@ const (
 	Noop           Kind = "noop"            // nothing; to measure the way
 )
 
+// Kinds lists the kinds, in the order in which an order meets them.
+func Kinds() []Kind {
+	return []Kind{
+		OrderPlaced, OrderChanged, PaymentStart, PaymentConfirm, PaymentAsk, PaymentRefund, TicketRender, InvoiceRender, MailSend,
+		MailBroadcast, Noop,
+	}
+}
+
 // Queue returns the queue that a kind goes through.
 func (k Kind) Queue() Queue {
 	switch k {

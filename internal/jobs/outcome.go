@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"errors"
 	"regexp"
 	"strings"
 	"time"
@@ -49,14 +50,35 @@ type Failure struct {
 // KeptFailures is how many errors of a job are kept, the latest.
 const KeptFailures = 50
 
-// Letter is a dead letter.
-type Letter struct {
-	Job
-	Queue       Queue
-	DiedAt      time.Time
-	DiscardedAt time.Time // zero: not
-	Reason      string    // why it was discarded
-	Failures    []Failure // oldest first
+// State is where a job is.
+type State string
+
+// The states of a job that is not finished.
+const (
+	Waiting   State = "waiting"   // not sent yet
+	Leased    State = "leased"    // sent to the queue, or being done
+	Delayed   State = "delayed"   // not before Record.Next
+	Buried    State = "dead"      // waits for a person
+	Discarded State = "discarded" // a person has given it up
+)
+
+// ErrNoJob is returned for the number of a job that does not exist or is finished.
+var ErrNoJob = errors.New("there is no such job")
+
+// Record is all that is known about a job that is not finished.
+type Record struct {
+	Job      // Attempt is the number of the next one, or of the last one if it is dead
+	State    State
+	Next     time.Time // Leased: the lease's end; Delayed: when it may begin
+	Ended    time.Time // Buried, Discarded: when it was
+	Reason   string    // Discarded: why
+	Failures []Failure // the oldest first
+}
+
+// Edit changes what a dead letter says before it is tried again; nil leaves a field as it is.
+type Edit struct {
+	Arg     *string
+	Version *int
 }
 
 // Backlog counts the jobs of a kind.
