@@ -21,6 +21,9 @@ func (c auditCommand) Run(p *program) error {
 		if err != nil {
 			return err
 		}
+		if len(findings) == 0 {
+			p.announce("there are no events yet")
+		}
 		broken := false
 		for _, f := range findings {
 			verdict := "ok    "
@@ -66,7 +69,7 @@ func (p *program) audit(ctx context.Context, s *store.Store, slug string) ([]aud
 			return nil, fmt.Errorf("audit %s: %w", stored.Event.Slug, err)
 		}
 	}
-	if !seen {
+	if !seen && slug != "" {
 		return nil, errors.New("there is no such event: gapura event list shows them")
 	}
 	return all, nil

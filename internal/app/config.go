@@ -199,7 +199,7 @@ func (c *Config) check() error {
 	if c.RedisDB < 0 {
 		fail("REDIS_DB is %d: use 0 or more", c.RedisDB)
 	}
-	if c.DBConnection != "sqlite" && (c.DBDatabase == "" || c.DBUsername == "") {
+	if (c.DBConnection == "mysql" || c.DBConnection == "mariadb") && (c.DBDatabase == "" || c.DBUsername == "") {
 		fail("DB_DATABASE or DB_USERNAME is empty: %s needs both", c.DBConnection)
 	}
 	for _, proxy := range c.TrustedProxies {

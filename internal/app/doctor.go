@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -27,6 +28,7 @@ func (doctorCommand) Run(p *program) error {
 	for _, c := range []check{
 		{"configuration", checkConfiguration},
 		{"database", checkDatabase},
+		{"keys", checkKeys},
 		{"clock", checkClock},
 		{"disk", checkDisk},
 		{"open files", checkFiles},
@@ -59,26 +61,15 @@ func checkConfiguration(_ context.Context, p *program) (string, error) {
 }
 
 func checkDatabase(ctx context.Context, p *program) (string, error) {
-	options, err := p.cfg.database(p.log)
+	s, err := p.openStore(ctx, p.embedded()) // serve brings SQLite's schema up to date itself: a new one is no fault
 	if err != nil {
 		return "", err
-	}
-	s, err := store.Open(ctx, options)
-	if err != nil {
-		return "", fmt.Errorf("does not answer: check that it runs and the DB_ variables (%w)", err)
 	}
 	verdict, err := examineDatabase(ctx, s)
 	return verdict, errors.Join(err, s.Close())
 }
 
 func examineDatabase(ctx context.Context, s *store.Store) (string, error) {
-	pending, err := s.Pending(ctx)
-	if err != nil {
-		return "", err
-	}
-	if pending > 0 {
-		return "", fmt.Errorf("%d migrations are missing: run gapura migrate", pending)
-	}
 	health, err := s.Health(ctx)
 	if err != nil {
 		return "", err
@@ -87,6 +78,21 @@ func examineDatabase(ctx context.Context, s *store.Store) (string, error) {
 		return "", errors.New(health.Trouble)
 	}
 	return fmt.Sprintf("%s, a durable write takes %s", health.Version, health.Write.Round(10*time.Microsecond)), nil
+}
+
+// checkKeys finds an APP_KEY that is not the one the database was used with.
+func checkKeys(ctx context.Context, p *program) (string, error) {
+	verdict := "APP_KEY is set"
+	if p.cfg.AppKey == "" {
+		verdict = "kept in " + filepath.Join(p.cfg.DataDirectory, appKeyFile) + ": back it up with the database"
+	}
+	return verdict, p.withStore(ctx, func(ctx context.Context, s *store.Store) error {
+		keys, err := appKeys(p.cfg)
+		if err == nil {
+			_, err = keyring{keys}.registration(ctx, s)
+		}
+		return err
+	})
 }
 
 // maxSkew is how far this machine's clock may be from the database's: orders open and expire by the clock.

@@ -43,22 +43,40 @@ func appKeys(cfg *Config) ([][]byte, error) {
 	return append([][]byte{raw}, keys...), nil
 }
 
+// makeAppKey writes a fresh key, or returns the one that another process was faster to write. The name appears together with
+// the content and both are on disk when this returns: half a key, or one that a power cut takes back, would open nothing.
 func makeAppKey(path string) ([]byte, error) {
 	raw := make([]byte, minKeyBytes)
 	_, _ = rand.Read(raw) // never fails: crypto/rand ends the program instead
 	text := []byte("base64:" + base64.StdEncoding.EncodeToString(raw) + "\n")
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	directory := filepath.Dir(path)
+	if err := os.MkdirAll(directory, 0o700); err != nil {
 		return nil, err
 	}
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return os.ReadFile(path) // another process was faster
-	}
+	file, err := os.CreateTemp(directory, appKeyFile+"-*") // readable by its user alone
 	if err != nil {
 		return nil, err
 	}
+	defer func() { _ = os.Remove(file.Name()) }()
 	_, err = file.Write(text)
-	return text, errors.Join(err, file.Sync(), file.Close())
+	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return nil, err
+	}
+	if err := os.Link(file.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	if err := syncDirectory(directory); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+}
+
+func syncDirectory(path string) error {
+	directory, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(directory.Sync(), directory.Close())
 }
 
 // keyring derives the program's keys. What may change with APP_KEY is derived from it; what must outlive it is random,

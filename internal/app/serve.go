@@ -234,7 +234,10 @@ func inFile(name string, err error) error {
 	}
 	lines := make([]string, len(faults.Faults))
 	for i, f := range faults.Faults {
-		lines[i] = fmt.Sprintf("%s:%s", name, f)
+		lines[i] = fmt.Sprintf("%s:%s", name, strings.TrimPrefix(f.String(), "line "))
+	}
+	if faults.More > 0 {
+		lines = append(lines, fmt.Sprintf("%s: and %d more faults", name, faults.More))
 	}
 	return errors.New(strings.Join(lines, "\n"))
 }
