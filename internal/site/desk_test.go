@@ -100,9 +100,9 @@ func (d *desk) Register(_ context.Context, slug, key string, r registration.Requ
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.calls++
-	print := fmt.Sprint(slug, r.Contact, r.Participants)
+	sent := fmt.Sprint(slug, r.Contact, r.Participants)
 	if orderID, ok := d.byKey[key]; ok {
-		if d.prints[key] != print {
+		if d.prints[key] != sent {
 			return registration.Receipt{}, fault.New(fault.KeyReused)
 		}
 		return registration.Receipt{Order: *d.orders[orderID], Replayed: true}, nil
@@ -120,7 +120,7 @@ func (d *desk) Register(_ context.Context, slug, key string, r registration.Requ
 	if err != nil {
 		return registration.Receipt{}, err
 	}
-	d.orders[o.ID], d.byKey[key], d.prints[key] = o, o.ID, print
+	d.orders[o.ID], d.byKey[key], d.prints[key] = o, o.ID, sent
 	return registration.Receipt{Order: *o}, nil
 }
 
@@ -226,7 +226,7 @@ func (d *desk) move(orderID id.ID, to registration.Status) registration.Order {
 	return *o
 }
 
-func (d *desk) Watch(ctx context.Context, orderID id.ID) <-chan registration.Change {
+func (d *desk) Watch(_ context.Context, orderID id.ID) <-chan registration.Change {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	w := make(chan registration.Change, 16)

@@ -136,6 +136,7 @@ func (b *formBuilder) refusal(f *fault.Fault) string {
 		return b.soldOut(f)
 	case fault.NotOpen:
 		return b.T("fault.not_open") + " " + b.T("event.opens_at", "when", b.moment(b.live.Event.Rules.OpensAt, b.live.Event.Location()).Full()) + "."
+	default:
 	}
 	return b.about("fault", string(f.Code), nil)
 }

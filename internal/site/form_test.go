@@ -177,8 +177,11 @@ func TestExpectedTotal(t *testing.T) {
 		of   []registration.ParticipantInput
 		want any
 	}{
-		{of("10k"), money.Rupiah(200000)}, {of("10k", "fun"), money.Rupiah(200000)}, {of("fun"), money.Rupiah(0)},
-		{of("10k", "10k"), money.Rupiah(475000)}, {of("10k", "half"), nil},
+		{of("10k"), money.Rupiah(200000)},
+		{of("10k", "fun"), money.Rupiah(200000)},
+		{of("fun"), money.Rupiah(0)},
+		{of("10k", "10k"), money.Rupiah(475000)},
+		{of("10k", "half"), nil},
 	} {
 		got := expectedTotal(shown, c.of)
 		if (got == nil) != (c.want == nil) || got != nil && *got != c.want {

@@ -34,9 +34,9 @@ type prepared struct {
 }
 
 type preparedBytes struct {
-	made           time.Time
-	plain, gz, br  []byte
-	tag, lang, typ string
+	made          time.Time
+	plain, gz, br []byte
+	tag           string
 }
 
 func (p *preparedPages) entry(key preparedKey) *prepared {

@@ -113,7 +113,7 @@ func previewAPI(mux *http.ServeMux, d *desk) {
 			}
 		}
 	})
-	mux.HandleFunc("POST /preview/orders/{id}/{status}", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("POST /preview/orders/{id}/{status}", func(_ http.ResponseWriter, r *http.Request) {
 		orderID, _ := id.Parse(r.PathValue("id"))
 		d.move(orderID, registration.Status(r.PathValue("status")))
 	})

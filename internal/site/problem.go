@@ -2,6 +2,7 @@ package site
 
 import (
 	"errors"
+	"log/slog"
 	"math"
 	"net/http"
 	"strconv"
@@ -48,7 +49,7 @@ func statusOf(code fault.Code) int {
 	}
 }
 
-func (s *Site) notFound(w http.ResponseWriter, r *http.Request) error {
+func (s *Site) notFound(_ http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return fault.New(fault.MethodNotAllowed)
 	}
@@ -60,7 +61,7 @@ func (s *Site) notFound(w http.ResponseWriter, r *http.Request) error {
 func (s *Site) Fail(w http.ResponseWriter, r *http.Request, err error) {
 	refusal := fault.Wrap(fault.Internal, err)
 	if !errors.As(err, &refusal) || refusal.Code == fault.Internal {
-		s.config.Log.Error("a page failed", "path", r.URL.Path, "error", err)
+		s.config.Log.Error("a page failed", slog.String("path", r.URL.Path), slog.Any("error", err))
 	}
 	secure(w.Header())
 	w.Header().Set("Referrer-Policy", "no-referrer") // the address may hold a token
@@ -74,7 +75,7 @@ func (s *Site) Fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	setRetryAfter(w.Header(), refusal)
 	if sendErr := s.send(w, body.Status, v); sendErr != nil {
-		s.config.Log.Error("the page about a problem failed", "error", sendErr)
+		s.config.Log.Error("the page about a problem failed", slog.Any("error", sendErr))
 		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
 	}
 }
@@ -97,6 +98,7 @@ func (s *Site) problem(say words, r *http.Request, f *fault.Fault) problemView {
 		body.Lead = say.T("problem.order_lead")
 	case fault.Overloaded, fault.OutcomeUnknown, fault.RateLimited:
 		s.tryAgain(say, r, f, &body)
+	default:
 	}
 	return body
 }

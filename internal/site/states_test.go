@@ -16,6 +16,7 @@ type demoState struct {
 }
 
 func demoStates(t testing.TB) []demoState {
+	t.Helper()
 	var out []demoState
 	add := func(slug, name string, shift time.Duration, change func(*registration.Live)) {
 		e := *demoEvent(t)

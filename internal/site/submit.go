@@ -3,6 +3,7 @@ package site
 import (
 	"crypto/rand"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -71,7 +72,7 @@ func parseForm(w http.ResponseWriter, r *http.Request) error {
 func (s *Site) refuse(w http.ResponseWriter, r *http.Request, say words, live registration.Live, f *filled, err error) error {
 	var refusal *fault.Fault
 	if !errors.As(err, &refusal) {
-		s.config.Log.Error("a registration failed", "event", live.Event.Slug, "error", err)
+		s.config.Log.Error("a registration failed", slog.String("event", live.Event.Slug), slog.Any("error", err))
 		refusal = fault.Wrap(fault.Internal, err)
 	}
 	if refusal.Code == fault.KeyReused {
@@ -88,7 +89,7 @@ func (s *Site) refuse(w http.ResponseWriter, r *http.Request, say words, live re
 func (s *Site) toOrder(w http.ResponseWriter, r *http.Request, say words, o registration.Order, note url.Values) error {
 	w.Header().Set("Cache-Control", "private, no-store")
 	w.Header().Set("Referrer-Policy", "no-referrer")
-	http.Redirect(w, r, s.orderLink(say.lang, o, note), http.StatusSeeOther)
+	http.Redirect(w, r, s.orderLink(say.lang, o, note), http.StatusSeeOther) //nolint:gosec // always a path of this site
 	return nil
 }
 
