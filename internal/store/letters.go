@@ -160,18 +160,18 @@ func (s *Store) Backlog(ctx context.Context, now time.Time) ([]jobs.Backlog, err
 
 func liveBacklog(ctx context.Context, tx bun.Tx, now time.Time, of func(queue, kind string) *jobs.Backlog) error {
 	var rows []struct {
-		Queue, Kind                      string
-		Waiting, Leased, Delayed, Oldest int64
+		Queue, Kind                  string
+		Fresh, Leased, Later, Oldest int64 // DELAYED is a reserved word
 	}
-	err := tx.NewRaw("SELECT queue, kind, SUM(CASE WHEN leased = 0 AND next_at <= ? THEN 1 ELSE 0 END) AS waiting, "+
-		"SUM(CASE WHEN leased = 1 THEN 1 ELSE 0 END) AS leased, SUM(CASE WHEN leased = 0 AND next_at > ? THEN 1 ELSE 0 END) AS delayed, "+
+	err := tx.NewRaw("SELECT queue, kind, SUM(CASE WHEN leased = 0 AND next_at <= ? THEN 1 ELSE 0 END) AS fresh, "+
+		"SUM(CASE WHEN leased = 1 THEN 1 ELSE 0 END) AS leased, SUM(CASE WHEN leased = 0 AND next_at > ? THEN 1 ELSE 0 END) AS later, "+
 		"MIN(created_at) AS oldest FROM outbox GROUP BY queue, kind", milliseconds(now), milliseconds(now)).Scan(ctx, &rows)
 	if err != nil {
 		return fmt.Errorf("count jobs: %w", err)
 	}
 	for _, r := range rows {
 		b := of(r.Queue, r.Kind)
-		b.Waiting, b.Leased, b.Delayed = int(r.Waiting), int(r.Leased), int(r.Delayed)
+		b.Waiting, b.Leased, b.Delayed = int(r.Fresh), int(r.Leased), int(r.Later)
 		b.Oldest = fromMilliseconds(r.Oldest)
 	}
 	return nil

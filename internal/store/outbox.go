@@ -145,11 +145,11 @@ func (s *Store) ClaimJobs(ctx context.Context, queue jobs.Queue, now, until time
 	var claims jobs.Claims
 	err := s.contended(ctx, func(tx bun.Tx) error {
 		claims = jobs.Claims{}
-		ended, err := s.lockJobs(ctx, tx, "next_at > 0 AND next_at <= ?", queue, milliseconds(now), check)
+		ended, err := s.lockJobs(ctx, tx, "next_at > 0 AND next_at <= ?", queue, milliseconds(now), send+check)
 		if err != nil {
 			return err
 		}
-		toSend, toCheck := splitEnded(ended, send)
+		toSend, toCheck := splitEnded(ended, send, check)
 		if room := send - len(toSend); room > 0 {
 			fresh, err := s.lockJobs(ctx, tx, "next_at = ?", queue, 0, room)
 			if err != nil {
@@ -179,13 +179,13 @@ func (s *Store) lockJobs(ctx context.Context, tx bun.Tx, where string, queue job
 	return rows, nil
 }
 
-// splitEnded: what was leased is looked for first, a delay that has ended is sent if there is room.
-func splitEnded(ended []jobRow, room int) (toSend, toCheck []jobRow) {
+// splitEnded: a lease that has ended is looked after, a delay that has ended is sent.
+func splitEnded(ended []jobRow, send, check int) (toSend, toCheck []jobRow) {
 	for _, r := range ended {
 		switch {
-		case r.Leased:
+		case r.Leased && len(toCheck) < check:
 			toCheck = append(toCheck, r)
-		case len(toSend) < room:
+		case !r.Leased && len(toSend) < send:
 			toSend = append(toSend, r)
 		}
 	}
@@ -465,4 +465,9 @@ func (s *Store) QueueLengths(ctx context.Context) (map[jobs.Queue]int, error) {
 		lengths[jobs.Queue(r.Queue)] = r.N
 	}
 	return lengths, nil
+}
+
+// PlanJobs plans jobs that follow from no other change.
+func (s *Store) PlanJobs(ctx context.Context, now time.Time, planned []jobs.New) error {
+	return s.transact(ctx, func(tx bun.Tx) error { return addJobs(ctx, tx, now, planned) })
 }
