@@ -128,7 +128,7 @@ func TestEverythingThatIsSaidIsInTheCatalogue(t *testing.T) {
 		}
 	}
 	// Keys that are put together from a part and a code.
-	composed := regexp.MustCompile(`^(fault|field|order\.(status|headline|lead|place)|level|count|problem\.\d|event\.by_|js\.(stopped|sending|unknown|offline|busy|limited|in_flight|unreachable))`)
+	composed := regexp.MustCompile(`^(fault|field|order\.(status|headline|lead|place|file)|level|count|problem\.\d|event\.by_|js\.(stopped|sending|unknown|offline|busy|limited|in_flight|unreachable))`)
 	field := regexp.MustCompile(`^form\.(name|email|phone|birth_date|gender|category|female|male)$`)
 	for _, key := range keys(texts) {
 		if !used[key] && !composed.MatchString(key) && !field.MatchString(key) && !usedAsLabel(t, key) {
