@@ -21,6 +21,9 @@ type Answer struct {
 	Action  string // what it is used for: at most 32 letters, digits, "-" and "_"
 	Host    string // of the request; a port is ignored
 	Address string // the client's; the provider may want it, "" otherwise
+	// Owner is the one thing that this answer is used for, such as an idempotency key: a repeat of the same request may bring
+	// the same answer again. "" lets it be used exactly once.
+	Owner string
 }
 
 // Solution is what a provider says about a token that it accepts.
@@ -53,8 +56,9 @@ type Verifier interface {
 
 // Spent remembers what was used.
 type Spent interface {
-	// Spend reports whether id is used for the first time, and remembers it at least until then.
-	Spend(ctx context.Context, id string, until time.Time) (bool, error)
+	// Spend reports whether id is used for the first time, or again by the same owner, who is not "". It remembers both at
+	// least until then.
+	Spend(ctx context.Context, id, owner string, until time.Time) (bool, error)
 }
 
 // WhenDown is what happens to answers while the provider cannot be asked.
@@ -163,7 +167,7 @@ func (d *Desk) use(ctx context.Context, a Answer, s Solution) error {
 	case !now.Before(s.Expires):
 		return ErrExpired
 	}
-	first, err := d.spent.Spend(ctx, s.ID, s.Expires)
+	first, err := d.spent.Spend(ctx, s.ID, a.Owner, s.Expires)
 	if err != nil {
 		return fmt.Errorf("%w: spent set: %w", ErrUnavailable, err)
 	}

@@ -166,7 +166,7 @@ func TestLocalSpentRemembersForItsLifetime(t *testing.T) {
 	manual := clock.NewManual(start)
 	spent := captcha.NewLocalSpent(manual, time.Minute, 100)
 	spend := func(i int) bool {
-		first, err := spent.Spend(t.Context(), fmt.Sprint(i), manual.Now().Add(time.Minute))
+		first, err := spent.Spend(t.Context(), fmt.Sprint(i), "", manual.Now().Add(time.Minute))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -181,7 +181,7 @@ func TestLocalSpentRemembersForItsLifetime(t *testing.T) {
 		}
 		manual.Advance(7 * time.Second)
 	}
-	if _, err := spent.Spend(t.Context(), "long", manual.Now().Add(time.Hour)); err == nil {
+	if _, err := spent.Spend(t.Context(), "long", "", manual.Now().Add(time.Hour)); err == nil {
 		t.Error("an answer that outlives the set was accepted")
 	}
 }
@@ -191,7 +191,7 @@ func TestLocalSpentIsBounded(t *testing.T) {
 	manual := clock.NewManual(start)
 	spent := captcha.NewLocalSpent(manual, time.Minute, 3)
 	for i := range 5 {
-		_, err := spent.Spend(t.Context(), fmt.Sprint(i), start.Add(time.Minute))
+		_, err := spent.Spend(t.Context(), fmt.Sprint(i), "", start.Add(time.Minute))
 		if errors.Is(err, captcha.ErrFull) != (i >= 3) {
 			t.Fatalf("answer %d: %v", i, err)
 		}
@@ -200,19 +200,19 @@ func TestLocalSpentIsBounded(t *testing.T) {
 
 type spent func() (bool, error)
 
-func (s spent) Spend(context.Context, string, time.Time) (bool, error) { return s() }
+func (s spent) Spend(context.Context, string, string, time.Time) (bool, error) { return s() }
 
 func TestTieredSpent(t *testing.T) {
 	t.Parallel()
 	manual := clock.NewManual(start)
 	until := start.Add(time.Minute)
 	elsewhere := captcha.NewTieredSpent(captcha.NewLocalSpent(manual, time.Hour, 10), spent(func() (bool, error) { return false, nil }), time.Second)
-	if first, err := elsewhere.Spend(t.Context(), "a", until); first || err != nil {
+	if first, err := elsewhere.Spend(t.Context(), "a", "", until); first || err != nil {
 		t.Errorf("used on another node: %v %v", first, err)
 	}
 	gone := captcha.NewTieredSpent(captcha.NewLocalSpent(manual, time.Hour, 10), spent(func() (bool, error) { return false, errors.New("gone") }), time.Second)
 	for i, want := range []bool{true, false} {
-		if first, err := gone.Spend(t.Context(), "a", until); first != want || err != nil {
+		if first, err := gone.Spend(t.Context(), "a", "", until); first != want || err != nil {
 			t.Errorf("use %d with the shared set gone: %v %v", i+1, first, err)
 		}
 	}
@@ -236,5 +236,24 @@ func TestOneOfManyAtOnceIsFirst(t *testing.T) {
 	wg.Wait()
 	if len(passed) != 1 {
 		t.Errorf("one answer passed %d times", len(passed))
+	}
+}
+
+func TestARepeatOfTheSameRequestMayBringTheSameAnswer(t *testing.T) {
+	t.Parallel()
+	manual := clock.NewManual(start)
+	desk := newDesk(&provider{answer: accept}, manual, captcha.Refuse)
+	by := func(owner string) captcha.Answer {
+		return captcha.Answer{Token: "a", Action: "order", Host: "gapura.example", Owner: owner}
+	}
+	for range 3 {
+		if err := desk.Check(t.Context(), by("key one")); err != nil {
+			t.Fatalf("the first owner: %v", err)
+		}
+	}
+	for _, other := range []string{"key two", ""} {
+		if got := reason(t, desk.Check(t.Context(), by(other))); got != "used" {
+			t.Errorf("owner %q: %s", other, got)
+		}
 	}
 }

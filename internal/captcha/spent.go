@@ -19,8 +19,16 @@ type LocalSpent struct {
 	largest  int
 	mu       sync.Mutex
 	began    time.Time
-	present  map[[16]byte]struct{}
-	previous map[[16]byte]struct{}
+	present  map[digest]digest
+	previous map[digest]digest
+}
+
+// digest stands for a name of any length: 128 bits, so that nobody finds two alike.
+type digest [16]byte
+
+func digestOf(s string) digest {
+	sum := sha256.Sum256([]byte(s))
+	return digest(sum[:16])
 }
 
 // ErrFull is returned when no more can be remembered. Only verified answers reach the set, so to fill it somebody must
@@ -28,15 +36,14 @@ type LocalSpent struct {
 var ErrFull = errors.New("too many captcha answers to remember")
 
 // NewLocalSpent returns a set that remembers for lifetime, which no answer may outlive, at most largest answers a
-// generation, at some 40 bytes each.
+// generation, at some 80 bytes each.
 func NewLocalSpent(c clock.Clock, lifetime time.Duration, largest int) *LocalSpent {
-	return &LocalSpent{clock: c, lifetime: lifetime, largest: largest, present: map[[16]byte]struct{}{}}
+	return &LocalSpent{clock: c, lifetime: lifetime, largest: largest, present: map[digest]digest{}}
 }
 
 // Spend implements Spent.
-func (s *LocalSpent) Spend(_ context.Context, id string, until time.Time) (bool, error) {
-	sum := sha256.Sum256([]byte(id))
-	key := [16]byte(sum[:16])
+func (s *LocalSpent) Spend(_ context.Context, id, owner string, until time.Time) (bool, error) {
+	key, by := digestOf(id), digestOf(owner)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.clock.Now()
@@ -44,16 +51,16 @@ func (s *LocalSpent) Spend(_ context.Context, id string, until time.Time) (bool,
 		return false, errors.New("a captcha answer outlives the set that remembers it")
 	}
 	s.turn(now)
-	if _, used := s.present[key]; used {
-		return false, nil
+	if first, used := s.present[key]; used {
+		return owner != "" && first == by, nil
 	}
-	if _, used := s.previous[key]; used {
-		return false, nil
+	if first, used := s.previous[key]; used {
+		return owner != "" && first == by, nil
 	}
 	if len(s.present) >= s.largest {
 		return false, ErrFull
 	}
-	s.present[key] = struct{}{}
+	s.present[key] = by
 	return true, nil
 }
 
@@ -61,9 +68,9 @@ func (s *LocalSpent) Spend(_ context.Context, id string, until time.Time) (bool,
 func (s *LocalSpent) turn(now time.Time) {
 	switch age := now.Sub(s.began); {
 	case age >= 2*s.lifetime:
-		s.previous, s.present, s.began = nil, map[[16]byte]struct{}{}, now
+		s.previous, s.present, s.began = nil, map[digest]digest{}, now
 	case age >= s.lifetime:
-		s.previous, s.present, s.began = s.present, map[[16]byte]struct{}{}, now
+		s.previous, s.present, s.began = s.present, map[digest]digest{}, now
 	}
 }
 
@@ -85,14 +92,14 @@ func NewTieredSpent(local, shared Spent, timeout time.Duration) *TieredSpent {
 func (t *TieredSpent) Misses() int64 { return t.misses.Load() }
 
 // Spend implements Spent.
-func (t *TieredSpent) Spend(ctx context.Context, id string, until time.Time) (bool, error) {
-	first, err := t.local.Spend(ctx, id, until)
+func (t *TieredSpent) Spend(ctx context.Context, id, owner string, until time.Time) (bool, error) {
+	first, err := t.local.Spend(ctx, id, owner, until)
 	if err != nil || !first {
 		return first, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
-	first, err = t.shared.Spend(ctx, id, until)
+	first, err = t.shared.Spend(ctx, id, owner, until)
 	if err != nil {
 		t.misses.Add(1)
 		return true, nil

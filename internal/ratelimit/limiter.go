@@ -25,6 +25,9 @@ type Rule struct {
 	Scope  Scope
 	Limit  Limit
 	Shared bool // hold it over all nodes, for calls worth a round trip
+	// SharedAfter is how many requests of a key this node counts before it asks the shared tier: a crowd in which everyone
+	// asks once costs no round trips, and each node allows so many more than the quota at worst.
+	SharedAfter int
 	// Challenge is how many requests at the end of the quota need a solved captcha; 0: none.
 	Challenge int
 	// Shadow counts and reports, and never refuses.
@@ -54,7 +57,7 @@ type Verdict struct {
 	Outcome  Outcome
 	Rule     *Rule // the rule that refuses or asks; else the one with the least left; nil if none applied
 	Decision Decision
-	Shadowed bool // a rule in shadow mode would have refused or asked
+	Shadowed *Rule // the last rule in shadow mode that would have refused or asked; nil if none would
 }
 
 // Shared is a tier that holds limits over several nodes.
@@ -97,7 +100,7 @@ func (l *Limiter) Check(ctx context.Context, rules []Rule, r Request) Verdict {
 		}
 		outcome, d := l.apply(ctx, rule, key, r.Solved)
 		if outcome != Allow && rule.Shadow {
-			v.Shadowed = true
+			v.Shadowed = rule
 			continue
 		}
 		if outcome != Allow {
@@ -138,12 +141,11 @@ func (l *Limiter) apply(ctx context.Context, rule *Rule, key string, solved bool
 	return Refuse, d
 }
 
-// take asks the local tier first: what it refuses costs no round trip. It never sees more of a key than the shared tier
-// does, so it never refuses what that would allow.
+// take asks the local tier first: what it refuses costs no round trip.
 func (l *Limiter) take(ctx context.Context, rule *Rule, key string, reserve int) Decision {
 	now := l.clock.Now()
 	d := l.local.Take(key, rule.Limit, now, reserve)
-	if !d.Allowed || !rule.Shared || l.shared == nil || !l.breaker.allow(now) {
+	if !d.Allowed || !rule.Shared || l.shared == nil || rule.Limit.Quota-d.Remaining <= rule.SharedAfter || !l.breaker.allow(now) {
 		return d
 	}
 	ctx, cancel := context.WithTimeout(ctx, SharedTimeout)

@@ -299,7 +299,7 @@ func TestShadowOnlyCounts(t *testing.T) {
 	rules := []ratelimit.Rule{{Scope: ratelimit.ByPerson, Limit: orders, Shadow: true}}
 	for i := range 10 {
 		v := limiter.Check(t.Context(), rules, ratelimit.Request{Person: "p"})
-		if v.Outcome != ratelimit.Allow || v.Shadowed != (i >= 4) {
+		if v.Outcome != ratelimit.Allow || (v.Shadowed != nil) != (i >= 4) {
 			t.Fatalf("request %d: %+v", i+1, v)
 		}
 	}

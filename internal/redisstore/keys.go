@@ -12,7 +12,8 @@ const prefix = "gapura:"
 // limitKey is a string: the instant at which a key is as good as new, in microseconds. It expires then.
 func limitKey(limit, key string) string { return prefix + "limit:" + limit + ":" + key }
 
-// spentKey is an empty string: a captcha answer that was used. It expires when the answer would.
+// spentKey is a string: for a captcha answer that was used the hash of what it was used for. It expires some minutes after the
+// answer.
 func spentKey(hash string) string { return prefix + "spent:" + hash }
 
 // roomKey is a hash of a waiting room: at (when the record was made, in microseconds) and body (the record as JSON). It

@@ -170,11 +170,11 @@ func TestSpent(t *testing.T) {
 	onEach(t, func(t *testing.T, s server) {
 		spent := NewSpent(s.client, clock.NewManual(start))
 		for i, want := range []bool{true, false, false} {
-			if first, err := spent.Spend(t.Context(), "altcha:a", start.Add(time.Minute)); err != nil || first != want {
+			if first, err := spent.Spend(t.Context(), "altcha:a", "", start.Add(time.Minute)); err != nil || first != want {
 				t.Errorf("use %d: %v %v", i+1, first, err)
 			}
 		}
-		if first, err := spent.Spend(t.Context(), "altcha:b", start.Add(-time.Minute)); err != nil || !first {
+		if first, err := spent.Spend(t.Context(), "altcha:b", "", start.Add(-time.Minute)); err != nil || !first {
 			t.Errorf("another: %v %v", first, err)
 		}
 		for _, key := range s.client.Keys(t.Context(), "*").Val() {
@@ -296,7 +296,7 @@ func TestRedisGone(t *testing.T) {
 
 	spent := captcha.NewTieredSpent(captcha.NewLocalSpent(manual, time.Hour, 10), NewSpent(client, manual), 20*time.Millisecond)
 	for i, want := range []bool{true, false} {
-		if first, err := spent.Spend(context.Background(), "a", start.Add(time.Minute)); first != want || err != nil {
+		if first, err := spent.Spend(context.Background(), "a", "", start.Add(time.Minute)); first != want || err != nil {
 			t.Errorf("use %d: %v %v", i+1, first, err)
 		}
 	}

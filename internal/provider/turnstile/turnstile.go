@@ -4,6 +4,7 @@ package turnstile
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -93,7 +94,7 @@ func (c *Client) Verify(ctx context.Context, a captcha.Answer) (captcha.Solution
 	if len(a.Token) > maxToken {
 		return captcha.Solution{}, captcha.ErrInvalid
 	}
-	form := url.Values{"secret": {c.cfg.Secret}, "response": {a.Token}, "idempotency_key": {id.New().String()}}
+	form := url.Values{"secret": {c.cfg.Secret}, "response": {a.Token}, "idempotency_key": {repeatKey(a)}}
 	if a.Address != "" {
 		form.Set("remoteip", a.Address)
 	}
@@ -108,6 +109,17 @@ func (c *Client) Verify(ctx context.Context, a captcha.Answer) (captcha.Solution
 		}
 	}
 	return captcha.Solution{}, fmt.Errorf("%w: turnstile: %w", captcha.ErrUnavailable, err)
+}
+
+// repeatKey names one use of a token: under the same name Cloudflare gives the same verdict again, so what lost its first
+// answer, or comes again for the same owner, does not find its token used.
+func repeatKey(a captcha.Answer) string {
+	if a.Owner == "" {
+		return id.New().String()
+	}
+	sum := sha256.Sum256([]byte(a.Owner + "\x00" + a.Token))
+	sum[6], sum[8] = sum[6]&0x0f|0x80, sum[8]&0x3f|0x80 // a UUID of version 8, whose bits are the maker's own
+	return fmt.Sprintf("%x-%x-%x-%x-%x", sum[:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])
 }
 
 // ask makes one try. Its error means that asking again may help.
