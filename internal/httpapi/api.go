@@ -24,6 +24,7 @@ type Desk interface {
 type Config struct {
 	Desk    Desk
 	Cashier Cashier // nil: nothing can be paid here
+	Queue   Queue   // nil: no event has a waiting room
 	Clock   clock.Clock
 	Log     *slog.Logger
 	BaseURL string                          // without a slash at its end, such as https://daftar.example.id

@@ -70,12 +70,20 @@ func addOperation(api *huma.OpenAPI, registry huma.Registry, problem *huma.Schem
 	for _, name := range pathParameters(r.path) {
 		op.Parameters = append(op.Parameters, &huma.Param{Name: name, In: "path", Required: true, Schema: &huma.Schema{Type: "string"}})
 	}
-	if r.request != nil {
+	if r.key != keyNone {
 		longest := 255
 		op.Parameters = append(op.Parameters, &huma.Param{
-			Name: "Idempotency-Key", In: "header", Required: true, Schema: &huma.Schema{Type: "string", MaxLength: &longest},
-			Description: "1 to 255 visible characters, best a random UUID; the same key always answers with the same order",
+			Name: "Idempotency-Key", In: "header", Required: r.key == keyRequired, Schema: &huma.Schema{Type: "string", MaxLength: &longest},
+			Description: "1 to 255 visible characters, best a random UUID; the same key always gets the same answer",
 		})
+	}
+	if r.pass {
+		op.Parameters = append(op.Parameters, &huma.Param{
+			Name: "Queue-Pass", In: "header", Schema: &huma.Schema{Type: "string"},
+			Description: "the pass of the visitor whose turn has come; needed where the event has a waiting room",
+		})
+	}
+	if r.request != nil {
 		op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
 			"application/json": {Schema: registry.Schema(r.request, true, r.id+"Request")},
 		}}

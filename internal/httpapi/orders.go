@@ -88,6 +88,9 @@ func (a *API) postOrder(w http.ResponseWriter, r *http.Request) error {
 	if err := a.cfg.Desk.Shed(slug, key); err != nil {
 		return err
 	}
+	if err := a.admitted(r, slug, key); err != nil {
+		return err
+	}
 	var request registration.Request
 	if err := a.decode(w, r, &request); err != nil {
 		return err

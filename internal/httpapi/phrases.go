@@ -98,10 +98,28 @@ var fieldPhrases = map[string]phrase{
 	"repeated_member":       {"Isian ini disebut dua kali.", "This member is given twice."},
 }
 
+// passPhrases say what is wrong with a ticket or a pass, by the problem's reason.
+var passPhrases = map[string]phrase{
+	"missing":   {"Ambil nomor antrean dulu dan tunggu giliran; kirim izin masuk di header Queue-Pass.", "Draw a ticket first and wait for your turn; send the pass in the header Queue-Pass."},
+	"malformed": {"Ini bukan tiket atau izin masuk yang utuh.", "This is no complete ticket or pass."},
+	"forged":    {"Tiket atau izin masuk ini tidak kami keluarkan.", "This ticket or pass was not issued here."},
+	"foreign":   {"Tiket atau izin masuk ini untuk acara lain.", "This ticket or pass is for another event."},
+	"lapsed":    {"Izin masuk sudah lewat waktu; ambil nomor antrean baru.", "The pass has expired; draw a new ticket."},
+	"not_yet":   {"Giliranmu belum tiba.", "Your turn has not come yet."},
+	"not_drawn": {"Nomor ini tidak ada di daftar undian yang sudah ditutup.", "This number is not in the closed list of the draw."},
+	"used":      {"Izin masuk ini sudah dipakai untuk pesanan lain.", "This pass has been used for another order."},
+	"ended":     {"Antrean sudah ditutup.", "The queue has ended."},
+}
+
 func titleOf(code fault.Code, locale string) string { return problemPhrases[code].title.in(locale) }
 
 func detailOf(f *fault.Fault, locale string) string {
 	text := problemPhrases[f.Code].detail.in(locale)
+	if reason, ok := f.Params["reason"].(string); ok && f.Code == fault.QueuePassRequired {
+		if p, ok := passPhrases[reason]; ok {
+			text = p.in(locale)
+		}
+	}
 	if strings.Contains(text, "%") {
 		return fmt.Sprintf(text, rupiah(f.Params["total"]))
 	}

@@ -62,10 +62,7 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 
 // WriteProblem answers err as a problem document in the language of the request.
 func WriteProblem(w http.ResponseWriter, r *http.Request, baseURL string, err error) {
-	var f *fault.Fault
-	if !errors.As(err, &f) {
-		f = fault.Wrap(fault.Internal, err)
-	}
+	f := asFault(err)
 	locale := localeOf(r)
 	body := make(map[string]any, len(f.Params)+8)
 	for k, v := range f.Params {
@@ -88,6 +85,14 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, baseURL string, err er
 		h.Set("WWW-Authenticate", "Bearer")
 	}
 	writeJSON(w, status, "application/problem+json", body)
+}
+
+func asFault(err error) *fault.Fault {
+	var f *fault.Fault
+	if !errors.As(err, &f) {
+		f = fault.Wrap(fault.Internal, err)
+	}
+	return f
 }
 
 // retryAfter rounds up: a client that comes a moment too early comes twice.

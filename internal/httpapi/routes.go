@@ -3,10 +3,12 @@ package httpapi
 import (
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 
 	"gapura/internal/fault"
 	"gapura/internal/registration"
+	"gapura/internal/waitroom"
 )
 
 // route is a call of the public contract: how it is served and how it is documented, in one place.
@@ -19,11 +21,57 @@ type route struct {
 	success      int
 	contentType  string // application/json if empty
 	secured      bool   // needs the order's token
+	key          keyUse
+	pass         bool // takes a Queue-Pass
 	faults       []fault.Code
 }
 
+// keyUse says whether a call takes an Idempotency-Key.
+type keyUse int
+
+const (
+	keyNone keyUse = iota
+	keyOptional
+	keyRequired
+)
+
 func (a *API) table() []route {
-	return append(append(a.eventRoutes(), a.orderRoutes()...), a.serverRoutes()...)
+	return slices.Concat(a.eventRoutes(), a.queueRoutes(), a.orderRoutes(), a.serverRoutes())
+}
+
+func (a *API) queueRoutes() []route {
+	return []route{
+		{
+			method: "GET", path: "/api/v1/events/{slug}/queue", handler: a.handle(a.getQueue), id: "getQueue",
+			summary:  "The waiting room: how many were served, and when to ask again; small and cacheable",
+			response: reflect.TypeFor[waitroom.State](), success: 200, faults: []fault.Code{fault.NoSuchEvent, fault.NotFound},
+		},
+		{
+			method: "POST", path: "/api/v1/events/{slug}/queue/tickets", handler: a.handle(a.postTicket), id: "drawTicket",
+			summary:  "Draw a ticket: a number in the draw before its list closes, a place at the end of the line afterwards",
+			response: reflect.TypeFor[TicketView](), success: 201, key: keyOptional,
+			faults: []fault.Code{fault.KeyMissing, fault.NoSuchEvent, fault.NotFound, fault.Closed, fault.SoldOut, fault.Overloaded},
+		},
+		{
+			method: "POST", path: "/api/v1/events/{slug}/queue/passes", handler: a.handle(a.postPass), id: "exchangeTicket",
+			summary: "Exchange a ticket whose turn has come, once; a repeat gets the same pass until it expires",
+			request: reflect.TypeFor[PassRequest](), response: reflect.TypeFor[PassView](), success: 201,
+			faults: []fault.Code{
+				fault.BadJSON, fault.TooLarge, fault.UnsupportedMediaType, fault.KeyMissing, fault.QueuePassRequired, fault.NoSuchEvent,
+				fault.NotFound, fault.SoldOut, fault.Overloaded,
+			},
+		},
+		{
+			method: "GET", path: "/api/v1/events/{slug}/queue/proof", handler: a.handle(a.getProof), id: "getDrawProof",
+			summary:  "What is published about the draw: commitment, hashes of the closed list, and the seed from opening on",
+			response: reflect.TypeFor[waitroom.Proof](), success: 200, faults: []fault.Code{fault.NoSuchEvent, fault.NotFound},
+		},
+		{
+			method: "GET", path: "/api/v1/events/{slug}/queue/list", handler: a.handle(a.getList), id: "getDrawList",
+			summary: "The closed list of draw numbers, sorted, one a line", success: 200, contentType: "text/plain",
+			faults: []fault.Code{fault.NoSuchEvent, fault.NotFound, fault.Overloaded},
+		},
+	}
 }
 
 func (a *API) eventRoutes() []route {
@@ -56,11 +104,11 @@ func (a *API) orderRoutes() []route {
 		{
 			method: "POST", path: "/api/v1/events/{slug}/orders", handler: a.handle(a.postOrder), id: "register",
 			summary: "Register: all participants get a place, or none; answered after the order is durable",
-			request: reflect.TypeFor[registration.Request](), response: order, success: 201,
+			request: reflect.TypeFor[registration.Request](), response: order, success: 201, key: keyRequired, pass: true,
 			faults: []fault.Code{
 				fault.BadJSON, fault.TooLarge, fault.UnsupportedMediaType, fault.ValidationFailed, fault.KeyMissing, fault.KeyReused,
 				fault.KeyInFlight, fault.SoldOut, fault.PriceChanged, fault.AlreadyRegistered, fault.NotOpen, fault.Closed,
-				fault.NoSuchEvent, fault.Overloaded, fault.OutcomeUnknown,
+				fault.QueuePassRequired, fault.NoSuchEvent, fault.Overloaded, fault.OutcomeUnknown,
 			},
 		},
 		{

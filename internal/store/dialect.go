@@ -41,8 +41,9 @@ type dialect struct {
 	// commitUnknown: whether that error at COMMIT leaves the outcome open.
 	commitUnknown func(err error) bool
 
-	versionAndTime string // a SELECT of both, the time in UTC
-	trouble        func(ctx context.Context, db *bun.DB) (string, error)
+	versionAndTime  string // a SELECT of both, the time in UTC
+	nowMilliseconds string // an expression: the database's clock
+	trouble         func(ctx context.Context, db *bun.DB) (string, error)
 }
 
 // use tells the pools apart.
@@ -59,14 +60,16 @@ func dialectOf(name string) (dialect, error) {
 		return dialect{
 			name: DriverSQLite, goose: database.DialectSQLite3, isolation: sql.LevelDefault,
 			open: openSQLite, kind: sqliteKind, commitUnknown: sqliteCommitUnknown,
-			versionAndTime: "SELECT 'SQLite ' || sqlite_version(), strftime('%Y-%m-%d %H:%M:%f', 'now')", trouble: sqliteTrouble,
+			nowMilliseconds: "CAST(ROUND(unixepoch('now', 'subsec') * 1000) AS INTEGER)",
+			versionAndTime:  "SELECT 'SQLite ' || sqlite_version(), strftime('%Y-%m-%d %H:%M:%f', 'now')", trouble: sqliteTrouble,
 		}, nil
 	case DriverMySQL:
 		return dialect{
 			name: DriverMySQL, goose: database.DialectMySQL, isolation: sql.LevelReadCommitted,
 			snapshot: sql.LevelRepeatableRead, readOnly: true, forUpdate: " FOR UPDATE",
 			open: openMySQL, kind: mysqlKind, commitUnknown: connectionLost,
-			versionAndTime: "SELECT VERSION(), CAST(UTC_TIMESTAMP(6) AS CHAR)", trouble: mysqlTrouble,
+			nowMilliseconds: "CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)",
+			versionAndTime:  "SELECT VERSION(), CAST(UTC_TIMESTAMP(6) AS CHAR)", trouble: mysqlTrouble,
 		}, nil
 	}
 	return dialect{}, fmt.Errorf("unknown database driver %q: use %s or %s", name, DriverSQLite, DriverMySQL)

@@ -1,0 +1,267 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"gapura/internal/fault"
+	"gapura/internal/registration"
+	"gapura/internal/waitroom"
+)
+
+// Queue is what the API asks of the waiting rooms.
+type Queue interface {
+	// Room returns the event of that slug if it has a waiting room. It touches neither the database nor Redis.
+	Room(slug string) (eventID int64, ok bool)
+	// Visitor returns the visitor whom a key stands for, so that a repeated request is no second visitor.
+	Visitor(eventID int64, key string) waitroom.Visitor
+	Page(eventID int64) (waitroom.Page, error)
+	Join(ctx context.Context, eventID int64, v waitroom.Visitor) (waitroom.Ticket, string, error)
+	Find(eventID int64, ticket string) (waitroom.Found, error)
+	Exchange(ctx context.Context, eventID int64, ticket, key string) (waitroom.Pass, string, error)
+	Check(ctx context.Context, eventID int64, pass, key string) (waitroom.Pass, error)
+	Proof(eventID int64) (waitroom.Proof, error)
+	WriteList(ctx context.Context, eventID int64, w io.Writer) error
+}
+
+// TicketView is a drawn ticket as its visitor gets it.
+type TicketView struct {
+	Ticket string `json:"ticket" doc:"keep it: whoever loses it loses the place"`
+	Kind   string `json:"kind" enum:"drawn,late,invited"`
+	Number string `json:"number" doc:"the draw number: what the published list has of this ticket"`
+	Place  int64  `json:"place" doc:"among those who came late, from 1; 0 for a drawn ticket, whose place follows from the seed"`
+	Turn   bool   `json:"turn" doc:"the ticket can be exchanged now"`
+	Ahead  *int64 `json:"ahead,omitempty" doc:"how many enter before it, about; missing while it is not known"`
+	Wait   *int64 `json:"wait_s,omitempty" doc:"for how long, in seconds, at the present rate; missing while it is not known"`
+}
+
+// PassRequest exchanges a ticket.
+type PassRequest struct {
+	Ticket string `json:"ticket"`
+	Key    string `json:"idempotency_key,omitempty" doc:"binds the pass to the order with this key"`
+}
+
+// PassView is a pass as its visitor gets it.
+type PassView struct {
+	Pass      string    `json:"pass" doc:"send it as Queue-Pass with the order"`
+	ExpiresAt time.Time `json:"expires_at"`
+	Bound     bool      `json:"bound" doc:"it serves the order with that idempotency key and no other"`
+}
+
+var (
+	cacheQueue = []string{"public, max-age=" + strconv.Itoa(int(waitroom.MaxAge/time.Second))}
+	cacheList  = []string{"public, max-age=31536000, immutable"}
+	jsonType   = []string{"application/json"}
+)
+
+// room returns the event whose waiting room a request is about.
+func (a *API) room(r *http.Request) (int64, error) {
+	if a.cfg.Queue == nil {
+		return 0, fault.New(fault.NotFound)
+	}
+	slug := r.PathValue("slug")
+	if eventID, ok := a.cfg.Queue.Room(slug); ok {
+		return eventID, nil
+	}
+	if _, err := a.cfg.Desk.Event(slug); err != nil {
+		return 0, err
+	}
+	return 0, fault.New(fault.NotFound)
+}
+
+// getQueue answers a poll with bytes that were prepared when the state last changed. Everyone who waits asks for it: it
+// makes no copy, and asks neither the database nor Redis.
+func (a *API) getQueue(w http.ResponseWriter, r *http.Request) error {
+	eventID, err := a.room(r)
+	if err != nil {
+		return err
+	}
+	page, err := a.cfg.Queue.Page(eventID)
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	h["Cache-Control"], h["Etag"] = cacheQueue, []string{page.ETag}
+	if match := r.Header.Get("If-None-Match"); match != "" && strings.Contains(match, page.ETag) {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	h["Content-Type"], h["Content-Length"] = jsonType, []string{strconv.Itoa(len(page.Body))}
+	_, _ = w.Write(page.Body)
+	return nil
+}
+
+// postTicket draws a ticket. A repeat with the same Idempotency-Key is the same visitor: in the draw it gets the same
+// number again.
+func (a *API) postTicket(w http.ResponseWriter, r *http.Request) error {
+	eventID, err := a.room(r)
+	if err != nil {
+		return err
+	}
+	visitor := waitroom.NewVisitor()
+	if key := idempotencyKey(r); key != "" {
+		if _, ok := registration.KeyOf(key); !ok {
+			return fault.New(fault.KeyMissing)
+		}
+		visitor = a.cfg.Queue.Visitor(eventID, key)
+	}
+	ctx, cancel := a.readContext(r)
+	defer cancel()
+	_, text, err := a.cfg.Queue.Join(ctx, eventID, visitor)
+	if err != nil {
+		return a.whereTo(r, err)
+	}
+	found, err := a.cfg.Queue.Find(eventID, text)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusCreated, "application/json", ticketView(text, found))
+	return nil
+}
+
+func ticketView(text string, f waitroom.Found) TicketView {
+	v := TicketView{
+		Ticket: text, Kind: f.Ticket.Kind.String(), Number: f.Number.String(), Place: f.Ticket.Place, Turn: f.Standing.Turn,
+	}
+	if f.Standing.Ahead >= 0 {
+		v.Ahead = &f.Standing.Ahead
+	}
+	if f.Standing.Wait >= 0 {
+		seconds := int64(math.Ceil(f.Standing.Wait.Seconds()))
+		v.Wait = &seconds
+	}
+	return v
+}
+
+// maxPassBody is many times a ticket and a key.
+const maxPassBody = 4 << 10
+
+// postPass exchanges a ticket whose turn has come.
+func (a *API) postPass(w http.ResponseWriter, r *http.Request) error {
+	eventID, err := a.room(r)
+	if err != nil {
+		return err
+	}
+	var request PassRequest
+	if err := a.decodeSmall(w, r, &request); err != nil {
+		return err
+	}
+	if _, ok := registration.KeyOf(request.Key); !ok && request.Key != "" {
+		return fault.New(fault.KeyMissing)
+	}
+	ctx, cancel := a.readContext(r)
+	defer cancel()
+	pass, text, err := a.cfg.Queue.Exchange(ctx, eventID, request.Ticket, request.Key)
+	if err != nil {
+		return a.whereTo(r, err)
+	}
+	writeJSON(w, http.StatusCreated, "application/json", PassView{
+		Pass: text, ExpiresAt: pass.Expires, Bound: pass.Key != waitroom.KeyHash{},
+	})
+	return nil
+}
+
+func (a *API) decodeSmall(w http.ResponseWriter, r *http.Request, into any) error {
+	if !isJSON(r.Header.Get("Content-Type")) {
+		return fault.New(fault.UnsupportedMediaType)
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPassBody))
+	if err != nil {
+		return fault.New(fault.TooLarge).With("limit", maxPassBody)
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return fault.Wrap(fault.BadJSON, err)
+	}
+	return nil
+}
+
+// admitted reports why an order may not be sent now: its event has a waiting room and it carries no pass that counts. A key
+// that has an order already needs none any more. The pass is looked at first because that costs a signature; only who has
+// none that counts makes the database look for the key.
+func (a *API) admitted(r *http.Request, slug, key string) error {
+	live, err := a.cfg.Desk.Event(slug)
+	if err != nil || !live.Event.WaitingRoom.Enabled {
+		return nil // that there is no such event is said by Register
+	}
+	if _, ok := registration.KeyOf(key); !ok {
+		return fault.New(fault.KeyMissing)
+	}
+	if a.cfg.Queue == nil {
+		return fault.New(fault.Overloaded).After(time.Second)
+	}
+	ctx, cancel := a.readContext(r)
+	defer cancel()
+	_, refusal := a.cfg.Queue.Check(ctx, live.ID, r.Header.Get("Queue-Pass"), key)
+	switch {
+	case refusal == nil:
+		return nil
+	case fault.CodeOf(refusal) == fault.NotFound: // the event is so new that its room is still being opened
+		refusal = fault.Wrap(fault.Overloaded, refusal).After(time.Second)
+	}
+	switch _, err := a.cfg.Desk.OrderByKey(ctx, key); fault.CodeOf(err) {
+	case "":
+		return nil
+	case fault.NoSuchOrder:
+		return a.whereTo(r, refusal)
+	default:
+		return err // whether the key has an order is not known now
+	}
+}
+
+// whereTo adds to a missing or worthless ticket or pass where another is drawn.
+func (a *API) whereTo(r *http.Request, err error) error {
+	f := fault.New(fault.QueuePassRequired)
+	if fault.CodeOf(err) != f.Code {
+		return err
+	}
+	return asFault(err).With("tickets", a.cfg.BaseURL+"/api/v1/events/"+r.PathValue("slug")+"/queue/tickets")
+}
+
+// getProof answers with what is published about the draw so far.
+func (a *API) getProof(w http.ResponseWriter, r *http.Request) error {
+	eventID, err := a.room(r)
+	if err != nil {
+		return err
+	}
+	return a.prepared.serve(w, r, "proof "+r.PathValue("slug"), a.cfg.Clock.Now(), cacheQueue, func() (any, error) {
+		return a.cfg.Queue.Proof(eventID)
+	})
+}
+
+// getList answers with the closed list of draw numbers, one a line. It never changes, so that a cache asks for it once.
+func (a *API) getList(w http.ResponseWriter, r *http.Request) error {
+	eventID, err := a.room(r)
+	if err != nil {
+		return err
+	}
+	proof, err := a.cfg.Queue.Proof(eventID)
+	if err != nil {
+		return err
+	}
+	if proof.ListHash == nil {
+		return fault.New(fault.NotFound)
+	}
+	h := w.Header()
+	h["Cache-Control"], h["Etag"] = cacheList, []string{`"` + proof.ListHash.String() + `"`}
+	if strings.Contains(r.Header.Get("If-None-Match"), proof.ListHash.String()) {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	h.Set("Content-Type", "text/plain; charset=us-ascii")
+	h.Set("Content-Disposition", `inline; filename="`+proof.Event+`-draw.txt"`)
+	h.Set("Content-Length", strconv.Itoa(proof.Count*(2*len(waitroom.Number{})+1)))
+	// Who went away half-way cannot be told; the store's trouble comes before the first byte, because the list is loaded whole.
+	if err := a.cfg.Queue.WriteList(r.Context(), eventID, w); err != nil {
+		for _, name := range []string{"Cache-Control", "Etag", "Content-Length", "Content-Disposition"} {
+			h.Del(name)
+		}
+		return err
+	}
+	return nil
+}
