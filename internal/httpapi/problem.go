@@ -43,6 +43,10 @@ func statusOf(code fault.Code) int {
 	return http.StatusInternalServerError
 }
 
+// statusClientGone is nginx's word for a visitor who hung up before the answer. Nobody reads it but the metrics, which would
+// count a failure of ours otherwise.
+const statusClientGone = 499
+
 // fieldProblem is one member of "errors".
 type fieldProblem struct {
 	Pointer string         `json:"pointer" doc:"JSON pointer into the request body"`
@@ -53,8 +57,12 @@ type fieldProblem struct {
 
 // fail answers err as a problem document (RFC 9457) and logs what a person must look at.
 func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
+		w.WriteHeader(statusClientGone)
+		return
+	}
 	WriteProblem(w, r, a.cfg.BaseURL, err)
-	if status := statusOf(fault.CodeOf(err)); status == http.StatusInternalServerError && !errors.Is(err, context.Canceled) {
+	if status := statusOf(fault.CodeOf(err)); status == http.StatusInternalServerError {
 		a.cfg.Log.LogAttrs(r.Context(), slog.LevelError, "a request failed",
 			slog.String("route", r.Pattern), slog.Any("error", err))
 	}

@@ -1,9 +1,11 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/json"
 	"flag"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -181,5 +183,25 @@ func TestLocale(t *testing.T) {
 		if got := localeOf(r); got != want {
 			t.Errorf("%q: %s, want %s", header, got, want)
 		}
+	}
+}
+
+// A visitor who hung up is no failure of ours, neither in the metrics nor in the log.
+func TestAVisitorWhoHungUpIsNoError(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.desk.refusal = fault.Wrap(fault.Internal, context.Canceled)
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	r := httptest.NewRequestWithContext(gone, "POST", ordersPath, strings.NewReader(goodOrder))
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Idempotency-Key", "k")
+	w := httptest.NewRecorder()
+	f.api.ServeHTTP(w, r)
+	if w.Code != statusClientGone || w.Body.Len() > 0 {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if w := f.post("k", goodOrder); w.Code != http.StatusInternalServerError {
+		t.Errorf("cancelled by ourselves while the visitor waits: %d", w.Code)
 	}
 }

@@ -80,9 +80,17 @@ func (l *lane) tooEarly(ctx context.Context, key Key, print Fingerprint, early *
 	return Receipt{}, l.refuse(early)
 }
 
+// lookUpFor bounds one look-up of a key outside a batch.
+const lookUpFor = 5 * time.Second
+
 // unlessKnown answers a refusal, unless the key has an order already: a request that was accepted once stays accepted, even
 // if the event's rules have changed since. While the database is away nobody can tell.
+//
+// It does not end with the caller's context: a second request with the same key may wait for the same answer, and the first
+// one's visitor being gone is none.
 func (l *lane) unlessKnown(ctx context.Context, key Key, print Fingerprint, refusal error) (Receipt, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookUpFor)
+	defer cancel()
 	existing, err := l.engine.cfg.Store.OrderByKey(ctx, key)
 	switch {
 	case errors.Is(err, ErrNoOrder):
