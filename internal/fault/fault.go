@@ -35,6 +35,7 @@ const (
 	NotAllowed           Code = "not_allowed"
 	WrongState           Code = "wrong_state"
 	PaymentUnavailable   Code = "payment_unavailable"
+	NotReady             Code = "not_ready"
 	CrossOrigin          Code = "cross_origin"
 	NotFound             Code = "not_found"
 	MethodNotAllowed     Code = "method_not_allowed"
@@ -46,7 +47,7 @@ func Codes() []Code {
 	return []Code{
 		BadJSON, TooLarge, UnsupportedMediaType, ValidationFailed, KeyMissing, KeyReused, KeyInFlight, SoldOut,
 		PriceChanged, AlreadyRegistered, NotOpen, Closed, QueuePassRequired, CaptchaFailed, RateLimited, Overloaded,
-		OutcomeUnknown, NoSuchEvent, NoSuchOrder, NotAllowed, WrongState, PaymentUnavailable, CrossOrigin, NotFound, MethodNotAllowed, Internal,
+		OutcomeUnknown, NoSuchEvent, NoSuchOrder, NotAllowed, WrongState, PaymentUnavailable, NotReady, CrossOrigin, NotFound, MethodNotAllowed, Internal,
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strconv"
 	"time"
 
@@ -102,9 +103,12 @@ type Service struct {
 	Composer *notify.Composer
 	Postman  *notify.Postman
 	Links    Links
+	// Busy reports whether registrations need the processor now; nil: never. Rendering then takes a fifth of one processor.
+	Busy func() bool
 
-	follows  *gather.Gatherer[*call[jobs.Job, struct{}]]
-	invoices *gather.Gatherer[*call[InvoiceNumber, InvoiceNumber]]
+	renderers chan struct{}
+	follows   *gather.Gatherer[*call[jobs.Job, struct{}]]
+	invoices  *gather.Gatherer[*call[InvoiceNumber, InvoiceNumber]]
 }
 
 // call is a job's part in a gathered transaction.
@@ -121,6 +125,7 @@ const gathered = 100
 // Start runs the gatherers in goroutines of g.
 func (s *Service) Start(g *lifecycle.Group) {
 	limits := gather.Limits{Queue: 10_000, Batch: gathered}
+	s.renderers = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
 	s.follows = gather.New(limits, s.followMany)
 	s.invoices = gather.New(limits, s.numberMany)
 	g.Go("planning", func(ctx context.Context) { s.follows.Work(ctx, gatheredDrain) })
@@ -189,13 +194,41 @@ func (s *Service) RenderTickets(ctx context.Context, j jobs.Job) error {
 	if len(passes) == 0 {
 		return nil // the order lost its tickets since
 	}
-	content, err := s.Printer.Tickets(passes)
+	content, err := s.render(ctx, func() ([]byte, error) { return s.Printer.Tickets(passes) })
 	if err != nil {
-		return jobs.Permanent(fmt.Errorf("tickets of %s: %w", o.Number, err))
+		return fmt.Errorf("tickets of %s: %w", o.Number, err)
 	}
 	return s.Store.KeepDocument(ctx, Document{
 		Order: o.ID, Kind: TicketsPDF, Version: o.Version, Name: "tiket-" + o.Number + ".pdf", Content: content,
 	}, j)
+}
+
+// restFor is how many times as long as it rendered a renderer rests while registrations need the processor.
+const restFor = 4
+
+// render makes one document. Each costs 15 ms of a processor, so at most half of them render at a time; what cannot be
+// rendered now cannot be later.
+func (s *Service) render(ctx context.Context, work func() ([]byte, error)) ([]byte, error) {
+	select {
+	case s.renderers <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { <-s.renderers }()
+	begin := time.Now() // of the processor, whatever the injected clock says
+	content, err := work()
+	if err != nil {
+		return nil, jobs.Permanent(err)
+	}
+	if s.Busy != nil && s.Busy() {
+		rest := time.NewTimer(restFor * time.Since(begin))
+		defer rest.Stop()
+		select {
+		case <-rest.C:
+		case <-ctx.Done():
+		}
+	}
+	return content, nil
 }
 
 func (s *Service) read(ctx context.Context, j jobs.Job) (registration.Order, *event.Event, error) {
@@ -295,9 +328,9 @@ func (s *Service) RenderInvoice(ctx context.Context, j jobs.Job) error {
 	if err != nil {
 		return err
 	}
-	content, err := s.Printer.Invoice(invoice(o, e, number, paid))
+	content, err := s.render(ctx, func() ([]byte, error) { return s.Printer.Invoice(invoice(o, e, number, paid)) })
 	if err != nil {
-		return jobs.Permanent(err)
+		return fmt.Errorf("invoice of %s: %w", o.Number, err)
 	}
 	return s.Store.KeepDocument(ctx, Document{
 		Order: o.ID, Kind: InvoicePDF, Version: o.Version, Name: "faktur-" + o.Number + ".pdf", Content: content,
@@ -341,14 +374,13 @@ func (s *Service) SendMail(ctx context.Context, j jobs.Job) error {
 		return err
 	}
 	kind := notify.Kind(j.Arg)
-	if kind == notify.OrderReceived && o.Status != registration.AwaitingPayment {
-		return nil // "please pay" after the payment, or after the end, would only confuse
+	if o.Version > j.Version {
+		return nil // what it would say is not true any more; the newer state has a mail of its own
 	}
 	paid, err := s.Store.Receipt(ctx, o.ID)
 	if err != nil {
 		return err
 	}
-	o.Version = j.Version // the mail's name is that of the state it tells of
 	message, err := s.Composer.Order(kind, s.letter(o, e, paid, j.Created))
 	if err != nil {
 		return jobs.Permanent(fmt.Errorf("mail %s of %s: %w", kind, o.Number, err))

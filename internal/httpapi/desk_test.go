@@ -188,6 +188,7 @@ type fixture struct {
 	api     *API
 	desk    *memoryDesk
 	till    *till
+	shelf   *shelf
 	clock   *clock.Manual
 	stopped chan struct{}
 	ready   error
@@ -195,9 +196,9 @@ type fixture struct {
 
 func newFixture(t testing.TB) *fixture {
 	t.Helper()
-	f := &fixture{desk: newDesk(t), till: &till{}, clock: clock.NewManual(opened), stopped: make(chan struct{})}
+	f := &fixture{desk: newDesk(t), till: &till{}, shelf: &shelf{}, clock: clock.NewManual(opened), stopped: make(chan struct{})}
 	f.api = New(Config{
-		Desk: f.desk, Cashier: f.till, Clock: f.clock, Log: slog.New(slog.DiscardHandler), BaseURL: "https://daftar.example.id", Stopped: f.stopped,
+		Desk: f.desk, Cashier: f.till, Files: f.shelf, Gates: booth{}, Clock: f.clock, Log: slog.New(slog.DiscardHandler), BaseURL: "https://daftar.example.id", Stopped: f.stopped,
 		Ready:   func(context.Context) error { return f.ready },
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "up 1\n") }),
 	})

@@ -33,6 +33,7 @@ type OrderView struct {
 	AccessToken  string            `json:"access_token,omitempty"`
 	StatusURL    string            `json:"status_url,omitempty"`
 	Participants []ParticipantView `json:"participants,omitempty"`
+	Documents    *DocumentsView    `json:"documents,omitempty" doc:"what a confirmed order has to take along"`
 }
 
 // ParticipantView is a participant as clients see it.
@@ -56,6 +57,7 @@ func (a *API) view(o registration.Order) OrderView {
 		v.ExpiresAt = &o.ExpiresAt
 	}
 	place := string(o.Status.Place())
+	v.Documents = a.documents(o, token)
 	for i := range o.Participants {
 		p := &o.Participants[i]
 		v.Participants[i] = ParticipantView{
@@ -211,7 +213,7 @@ func (a *API) getOrderByKey(w http.ResponseWriter, r *http.Request, key string) 
 	}
 	v := a.view(o)
 	if !registration.KeyIsSecret(key) {
-		v.AccessToken, v.StatusURL, v.Participants = "", "", nil
+		v.AccessToken, v.StatusURL, v.Documents, v.Participants = "", "", nil, nil
 	}
 	writeJSON(w, http.StatusOK, "application/json", v)
 	return nil

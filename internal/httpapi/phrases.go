@@ -65,6 +65,8 @@ var problemPhrases = map[fault.Code]problemPhrase{
 		phrase{"Token pesanan tidak ada atau salah.", "The order's token is missing or wrong."}},
 	fault.PaymentUnavailable: {phrase{"Pembayaran belum tersedia", "Payment unavailable"},
 		phrase{"Penyedia pembayaran sedang tidak menjawab; tempatmu tetap tersimpan.", "The payment provider does not answer now; your place stays reserved."}},
+	fault.NotReady: {phrase{"Sedang disiapkan", "Being prepared"},
+		phrase{"Dokumen ini sedang disiapkan; coba lagi sebentar.", "This document is being prepared; ask again shortly."}},
 	fault.WrongState: {phrase{"Tidak bisa sekarang", "Wrong state"},
 		phrase{"Status pesanan tidak mengizinkan ini.", "The order's status does not allow this."}},
 	fault.CrossOrigin: {phrase{"Asal permintaan ditolak", "Cross-origin request refused"},

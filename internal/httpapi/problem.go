@@ -37,7 +37,7 @@ func statusOf(code fault.Code) int {
 		return http.StatusMethodNotAllowed
 	case fault.RateLimited:
 		return http.StatusTooManyRequests
-	case fault.Overloaded, fault.OutcomeUnknown, fault.PaymentUnavailable:
+	case fault.Overloaded, fault.OutcomeUnknown, fault.PaymentUnavailable, fault.NotReady:
 		return http.StatusServiceUnavailable
 	}
 	return http.StatusInternalServerError

@@ -8,6 +8,7 @@ import (
 
 	"gapura/internal/fault"
 	"gapura/internal/registration"
+	"gapura/internal/fulfil"
 	"gapura/internal/waitroom"
 )
 
@@ -96,6 +97,15 @@ func (a *API) eventRoutes() []route {
 			faults: []fault.Code{fault.NoSuchEvent},
 		},
 	}
+		{
+			method: "GET", path: "/api/v1/events/{slug}/void-tickets", handler: a.handle(a.getVoidTickets), id: "getVoidTickets",
+			summary: "The event's signed list of void tickets, for gates without a network", success: 200,
+			contentType: "application/octet-stream", faults: []fault.Code{fault.NoSuchEvent, fault.Overloaded},
+		},
+		{
+			method: "GET", path: "/api/v1/ticket-keys", handler: a.handle(a.getTicketKeys), id: "getTicketKeys",
+			summary: "The public keys that tickets are checked with", response: reflect.TypeFor[TicketKeyList](), success: 200,
+		},
 }
 
 func (a *API) orderRoutes() []route {
@@ -142,8 +152,19 @@ func (a *API) orderRoutes() []route {
 		},
 	}
 }
+		fileRoute(fulfil.TicketsFile, "getTickets", "The tickets, a page a participant", "application/pdf"),
+		fileRoute(fulfil.InvoiceFile, "getInvoice", "The invoice of a paid order", "application/pdf"),
+		fileRoute(fulfil.CalendarFile, "getCalendar", "The race as a calendar entry", "text/calendar"),
 
-// belowOrder serves by-key/{key} and {id}/stream. A ServeMux takes the two patterns for ambiguous, and a key may hold a
+// fileRoute is that of a file of an order, which belowOrder serves.
+func fileRoute(name, id, summary, contentType string) route {
+	return route{
+		method: "GET", path: "/api/v1/orders/{id}/" + name, id: id, summary: summary, success: 200, contentType: contentType, secured: true,
+		faults: []fault.Code{fault.NotAllowed, fault.NoSuchOrder, fault.NotFound, fault.NotReady, fault.Overloaded},
+	}
+}
+
+// belowOrder serves by-key/{key}, {id}/stream and the order's files. A ServeMux takes the two patterns for ambiguous, and a key may hold a
 // slash.
 func (a *API) belowOrder(w http.ResponseWriter, r *http.Request) error {
 	rest := r.PathValue("rest")
@@ -154,6 +175,8 @@ func (a *API) belowOrder(w http.ResponseWriter, r *http.Request) error {
 		return a.streamOrder(w, r)
 	}
 	return a.nothing(w, r)
+	case isFile(rest):
+		return a.getFile(w, r, rest)
 }
 
 // nothing answers a request that no route takes. It names the methods that the address does take, if there are any.
@@ -189,7 +212,7 @@ func (a *API) takes(r *http.Request, method string) bool {
 	_, pattern := a.mux.Handler(&probe)
 	if rest, ok := strings.CutPrefix(r.URL.Path, "/api/v1/orders/"); ok && strings.HasSuffix(pattern, "/{rest...}") {
 		order, rest, _ := strings.Cut(rest, "/")
-		return order == "by-key" || rest == "stream"
+		return order == "by-key" || rest == "stream" || isFile(rest)
 	}
 	return strings.HasPrefix(pattern, method+" ")
 }

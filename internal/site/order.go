@@ -40,6 +40,8 @@ type orderView struct {
 	Again        bool
 	Action       string // of the cancel page
 	BackLink     string
+	PayAction    string // of the form that leads to the payment page; "" if there is nothing to pay
+	Documents    []documentLink
 	Count        int
 	Note         string // why the visitor came here; "" if they meant to
 }
@@ -104,20 +106,27 @@ func (s *Site) showOrder(w http.ResponseWriter, r *http.Request, name, path, tok
 	v := s.view(say, name, path, url.Values{"token": {token}})
 	v.Title = say.T("order.title", "number", o.Number)
 	body.Note = say.orderNote(r.URL.Query())
-	v.NoIndex, v.Body = true, body
+	v.NoIndex = true
 	v.Data = map[string]any{"texts": say.subset("js.", "order.status.", "count.")}
 	if body.Waiting {
 		v.NoScript, v.Refresh = true, "15"
 	}
-	w.Header().Set("Referrer-Policy", referrerPolicy(name))
+	if name == "order" {
+		body.PayAction, body.Documents = s.payPath(say, o), s.documents(say, o)
+	}
+	v.Body = body
+	if body.PayAction != "" {
+		w.Header().Set("Content-Security-Policy", s.paymentPolicy())
+	}
+	w.Header().Set("Referrer-Policy", referrerPolicy(name, body.PayAction != ""))
 	return s.send(w, http.StatusOK, v)
 }
 
 // referrerPolicy keeps the token, which is in the address, out of every Referer header. A page that posts needs its origin
 // known: under no-referrer browsers send "Origin: null" with a form, which the guard against foreign origins refuses where
 // Sec-Fetch-Site is missing (plain HTTP, Safari before 16.4).
-func referrerPolicy(page string) string {
-	if page == "order" {
+func referrerPolicy(page string, pays bool) string {
+	if page == "order" && !pays {
 		return "no-referrer"
 	}
 	return "strict-origin"

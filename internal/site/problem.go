@@ -38,7 +38,7 @@ func statusOf(code fault.Code) int {
 		return http.StatusForbidden
 	case fault.RateLimited:
 		return http.StatusTooManyRequests
-	case fault.Overloaded, fault.OutcomeUnknown, fault.PaymentUnavailable:
+	case fault.Overloaded, fault.OutcomeUnknown, fault.PaymentUnavailable, fault.NotReady:
 		return http.StatusServiceUnavailable
 	case fault.NoSuchEvent, fault.NoSuchOrder, fault.NotFound:
 		return http.StatusNotFound
@@ -98,6 +98,11 @@ func (s *Site) problem(say words, r *http.Request, f *fault.Fault) problemView {
 		body.Lead = say.T("problem.order_lead")
 	case fault.Overloaded, fault.OutcomeUnknown, fault.RateLimited:
 		s.tryAgain(say, r, f, &body)
+	case fault.PaymentUnavailable:
+		body.Headline, body.Lead = say.T("problem.payment"), say.T("fault.payment_unavailable")
+	case fault.NotReady:
+		s.tryAgain(say, r, f, &body)
+		body.Headline, body.Lead = say.T("problem.not_ready"), say.T("fault.not_ready")
 	default:
 	}
 	return body

@@ -17,13 +17,17 @@ import (
 
 // Config is what the pages need from outside.
 type Config struct {
-	Desk      registration.Desk
-	Clock     clock.Clock
-	BaseURL   string       // how the world reaches the pages, such as https://daftar.example.id; no slash at the end
-	Locale    string       // the language of a page that is asked for without ?lang=: id (if empty) or en
-	Organiser string       // named to search engines where an event file names none; Gapura if empty
-	Log       *slog.Logger // the default logger if nil
-	Assets    fs.FS        // the built front end; the embedded one if nil
+	Desk    registration.Desk
+	Cashier Cashier // nil: nothing can be paid here
+	Files   Files   // nil: there are none
+	// PaymentHosts are where a form may lead the browser to, such as https://app.midtrans.com.
+	PaymentHosts []string
+	Clock        clock.Clock
+	BaseURL      string       // how the world reaches the pages, such as https://daftar.example.id; no slash at the end
+	Locale       string       // the language of a page that is asked for without ?lang=: id (if empty) or en
+	Organiser    string       // named to search engines where an event file names none; Gapura if empty
+	Log          *slog.Logger // the default logger if nil
+	Assets       fs.FS        // the built front end; the embedded one if nil
 }
 
 // Site serves the pages. It is safe for concurrent use.
@@ -76,6 +80,8 @@ func (s *Site) Register(mux *http.ServeMux) {
 	page("GET /e/{slug}/daftar", s.form)
 	page("POST /e/{slug}/daftar", s.submit)
 	page("GET /orders/{id}", s.order)
+	page("POST /orders/{id}/pay", s.pay)
+	page("GET /orders/{id}/{file}", s.file)
 	page("GET /orders/{id}/cancel", s.confirmCancel)
 	page("POST /orders/{id}/cancel", s.cancel)
 	page("/", s.notFound)
