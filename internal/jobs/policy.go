@@ -46,7 +46,7 @@ func (k Kind) Policy() Policy {
 // jobs that failed together do not come back together, and at least as long as err asks for.
 func (p Policy) Backoff(attempt int, err error, random func(n int64) int64) time.Duration {
 	ceiling := p.Cap
-	if shift := attempt - 1; shift < 32 && p.Base<<shift < p.Cap {
+	if shift := max(attempt-1, 0); p.Base <= p.Cap>>shift { // the other way round it could overflow
 		ceiling = p.Base << shift
 	}
 	return max(time.Duration(random(int64(ceiling)+1)), DelayOf(err))

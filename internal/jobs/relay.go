@@ -190,7 +190,7 @@ func (r *Relay) check(ctx context.Context, queue Queue, sent []Sending) error {
 		return nil
 	}
 	again, err := r.Outbox.ResendJobs(ctx, lost, r.Clock.Now().Add(r.Limits.Lease))
-	if err != nil {
+	if err != nil || len(again) == 0 { // none: they were finished between the lease's end and the look
 		return err
 	}
 	r.Log.Info("jobs that the queue had lost are sent again", "queue", queue, "jobs", len(again))

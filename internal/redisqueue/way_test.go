@@ -327,11 +327,13 @@ func TestTasksWithoutAWorker(t *testing.T) {
 		if _, err := relay.Pass(ctx); err != nil {
 			t.Fatal(err)
 		}
+		var planted []string
 		for i := range 10 { // all of the mail queue's
 			task, err := client.RPopLPush(ctx, "asynq:{mail}:pending", "asynq:{mail}:active").Result()
 			if err != nil {
 				t.Fatal(err)
 			}
+			planted = append(planted, "asynq:{mail}:t:"+task)
 			if err := client.HSet(ctx, "asynq:{mail}:t:"+task, "state", "active").Err(); err != nil {
 				t.Fatal(err)
 			}
@@ -351,8 +353,8 @@ func TestTasksWithoutAWorker(t *testing.T) {
 		}
 		w.start(all)
 		w.allDone()
-		if n := client.LLen(ctx, "asynq:{mail}:active").Val(); n > 0 {
-			t.Errorf("%d tasks without a worker are left in Redis", n)
+		if n, err := client.Exists(ctx, planted...).Result(); err != nil || n > 0 {
+			t.Errorf("%d tasks without a worker are left in Redis (%v)", n, err)
 		}
 	})
 }

@@ -39,7 +39,7 @@ func (r *Runner) settle(ctx context.Context, outcomes []jobs.Outcome) {
 			r.tell(outcomes)
 			return
 		}
-		if len(outcomes) > 1 && !r.away(ctx) {
+		if !r.away(ctx) {
 			for i := range outcomes {
 				r.settleOne(ctx, outcomes[i:i+1])
 			}
