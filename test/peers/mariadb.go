@@ -52,7 +52,7 @@ func StartMariaDB() (*MariaDBServer, error) {
 }
 
 func (s *MariaDBServer) install(program string) error {
-	if err := installData(s.data()); err != nil {
+	if err := installData(s.data(), s.dir.path); err != nil {
 		return err
 	}
 	err := onFreePort(func(port int) error { return s.startOn(program, port) })
@@ -68,13 +68,15 @@ func (s *MariaDBServer) install(program string) error {
 
 func (s *MariaDBServer) data() string { return s.dir.join("data") }
 
-func installData(data string) error {
+// installData fills data. Temporary tables get a directory of their own: a server that starts clears the one it uses, and
+// with it the tables of another that is being installed at the same moment.
+func installData(data, temporary string) error {
 	installer, err := find(mariadbHint, "mariadb-install-db", "mysql_install_db")
 	if err != nil {
 		return err
 	}
 	args := []string{
-		"--no-defaults", "--datadir=" + data, "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve",
+		"--no-defaults", "--datadir=" + data, "--tmpdir=" + temporary, "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve",
 		"--innodb-log-file-size=4M",
 	}
 	out, err := exec.Command(installer, append(args, asRoot()...)...).CombinedOutput()
