@@ -7,8 +7,8 @@ import (
 	"strings"
 
 	"gapura/internal/fault"
-	"gapura/internal/registration"
 	"gapura/internal/fulfil"
+	"gapura/internal/registration"
 	"gapura/internal/waitroom"
 )
 
@@ -96,7 +96,6 @@ func (a *API) eventRoutes() []route {
 			summary: "The programme of the event", response: reflect.TypeFor[ScheduleView](), success: 200,
 			faults: []fault.Code{fault.NoSuchEvent},
 		},
-	}
 		{
 			method: "GET", path: "/api/v1/events/{slug}/void-tickets", handler: a.handle(a.getVoidTickets), id: "getVoidTickets",
 			summary: "The event's signed list of void tickets, for gates without a network", success: 200,
@@ -106,6 +105,7 @@ func (a *API) eventRoutes() []route {
 			method: "GET", path: "/api/v1/ticket-keys", handler: a.handle(a.getTicketKeys), id: "getTicketKeys",
 			summary: "The public keys that tickets are checked with", response: reflect.TypeFor[TicketKeyList](), success: 200,
 		},
+	}
 }
 
 func (a *API) orderRoutes() []route {
@@ -150,11 +150,11 @@ func (a *API) orderRoutes() []route {
 			summary: "Server-sent events: `status` with the order's version and status", success: 200,
 			contentType: "text/event-stream", secured: true, faults: []fault.Code{fault.NotAllowed, fault.NoSuchOrder},
 		},
-	}
-}
 		fileRoute(fulfil.TicketsFile, "getTickets", "The tickets, a page a participant", "application/pdf"),
 		fileRoute(fulfil.InvoiceFile, "getInvoice", "The invoice of a paid order", "application/pdf"),
 		fileRoute(fulfil.CalendarFile, "getCalendar", "The race as a calendar entry", "text/calendar"),
+	}
+}
 
 // fileRoute is that of a file of an order, which belowOrder serves.
 func fileRoute(name, id, summary, contentType string) route {
@@ -173,10 +173,10 @@ func (a *API) belowOrder(w http.ResponseWriter, r *http.Request) error {
 		return a.getOrderByKey(w, r, rest)
 	case rest == "stream":
 		return a.streamOrder(w, r)
-	}
-	return a.nothing(w, r)
 	case isFile(rest):
 		return a.getFile(w, r, rest)
+	}
+	return a.nothing(w, r)
 }
 
 // nothing answers a request that no route takes. It names the methods that the address does take, if there are any.
