@@ -20,6 +20,7 @@ import (
 	"gapura/internal/provider/midtrans/standin"
 	"gapura/internal/registration"
 	"gapura/internal/store"
+	"gapura/internal/worker"
 )
 
 // payments are the parts that money goes through.
@@ -130,6 +131,17 @@ func (p *payments) Start(ctx context.Context, order id.ID) (httpapi.PaymentPage,
 	return httpapi.PaymentPage{Token: a.Token, URL: a.RedirectURL, Amount: a.Amount, ExpiresAt: a.ExpiresAt}, nil
 }
 
+// PayAt implements site.Cashier.
+func (p *payments) PayAt(ctx context.Context, order id.ID) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, payWithin)
+	defer cancel()
+	page, err := p.Start(ctx, order)
+	return page.URL, err
+}
+
+// payWithin bounds the wait for the provider while a visitor looks on.
+const payWithin = 12 * time.Second
+
 func (p *payments) finishURL(order id.ID) string {
 	return p.baseURL() + "/orders/" + order.String() + "?token=" + p.token(order)
 }
@@ -176,8 +188,8 @@ func (p *payments) closeHolds(ctx context.Context, orders []id.ID) error {
 }
 
 // handlers are the jobs of payment.
-func (p *payments) handlers() map[jobs.Kind]func(context.Context, jobs.Job) error {
-	return map[jobs.Kind]func(context.Context, jobs.Job) error{
+func (p *payments) handlers() map[jobs.Kind]worker.Handler {
+	return map[jobs.Kind]worker.Handler{
 		jobs.PaymentStart: func(ctx context.Context, j jobs.Job) error {
 			_, err := p.service.Attempt(ctx, j.Order, p.finishURL(j.Order))
 			return startTrouble(err)

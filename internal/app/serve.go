@@ -129,8 +129,8 @@ func (c demoCommand) Run(p *program) error {
 	if err := n.start(true); err != nil {
 		return errors.Join(err, listener.Close(), n.stop(nil))
 	}
-	p.announce("\n  Gapura demo\n\n  Buka / open      %s\n  Payment stand-in %s\n  Data             %s\n  Stop             Ctrl+C\n",
-		p.cfg.baseURL(), n.standinURL, p.cfg.DataDirectory)
+	p.announce("\n  Gapura demo\n\n  Buka / open      %s\n  Payment stand-in %s\n  Mailbox          %s\n  Data             %s\n  Stop             Ctrl+C\n",
+		p.cfg.baseURL(), n.standinURL, n.mailboxURL(), p.cfg.DataDirectory)
 	return n.serve(listener)
 }
 

@@ -27,7 +27,8 @@ type node struct {
 	keyring    keyring
 	engine     *registration.Engine
 	payments   *payments // nil: nothing can be paid here
-	standinURL string    // of the payment stand-in, if this process runs one
+	fulfilment *fulfilment
+	standinURL string // of the payment stand-in, if this process runs one
 	telemetry  *telemetry
 	queue      *queue // nil: this node runs no jobs
 	work       *lifecycle.Group
@@ -129,9 +130,13 @@ func (n *node) start(workers bool) error {
 	if n.payments, err = n.openPayments(); err != nil {
 		return err
 	}
+	if n.fulfilment, err = n.openFulfilment(n.program.ctx); err != nil {
+		return err
+	}
 	if !workers {
 		return nil
 	}
+	n.fulfilment.service.Start(n.work)
 	n.startWorkers()
 	return n.startQueue(n.handlers())
 }
@@ -154,11 +159,11 @@ func (n *node) startWorkers() {
 // handler joins pages and API.
 func (n *node) handler() (http.Handler, error) {
 	api := httpapi.New(httpapi.Config{
-		Desk: n.engine, Cashier: n.cashier(), Clock: clock.System{}, Log: n.program.log, BaseURL: n.program.cfg.baseURL(), Ready: n.ready,
+		Desk: n.engine, Cashier: n.cashier(), Files: n.fulfilment.service, Gates: n.fulfilment.gates, Clock: clock.System{}, Log: n.program.log, BaseURL: n.program.cfg.baseURL(), Ready: n.ready,
 		Metrics: n.telemetry.handler(), Stopped: n.stopped,
 	})
 	pages, err := site.New(site.Config{
-		Desk: n.engine, Clock: clock.System{}, BaseURL: n.program.cfg.baseURL(), Locale: n.program.cfg.AppLocale, Log: n.program.log,
+		Desk: n.engine, Cashier: n.siteCashier(), Files: n.fulfilment.service, PaymentHosts: n.paymentHosts(), Clock: clock.System{}, BaseURL: n.program.cfg.baseURL(), Locale: n.program.cfg.AppLocale, Log: n.program.log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("pages: %w", err)
@@ -168,6 +173,10 @@ func (n *node) handler() (http.Handler, error) {
 		mux.Handle(pattern, api)
 	}
 	pages.Register(mux)
+	if n.fulfilment.mailbox != nil {
+		mux.Handle(mailboxPath, n.fulfilment.mailbox)
+		mux.Handle(mailboxPath+"/", n.fulfilment.mailbox)
+	}
 	origin := http.NewCrossOriginProtection()
 	origin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		httpapi.WriteProblem(w, r, n.program.cfg.baseURL(), errCrossOrigin)
@@ -177,6 +186,14 @@ func (n *node) handler() (http.Handler, error) {
 
 // cashier is nil where nothing can be paid; a nil *payments in the interface would not be.
 func (n *node) cashier() httpapi.Cashier {
+	if n.payments == nil {
+		return nil
+	}
+	return n.payments
+}
+
+// siteCashier is the same for the pages.
+func (n *node) siteCashier() site.Cashier {
 	if n.payments == nil {
 		return nil
 	}

@@ -18,6 +18,7 @@ import (
 // telemetry is the node's metrics.
 type telemetry struct {
 	registry *prometheus.Registry
+	rush     rush
 	log      *slog.Logger
 
 	requests  *prometheus.HistogramVec
@@ -75,6 +76,7 @@ func (t *telemetry) handler() http.Handler {
 
 // Committed implements registration.Meter.
 func (t *telemetry) Committed(event string, batch, accepted int, queued, took time.Duration) {
+	t.rush.add(batch)
 	t.batches.WithLabelValues(event).Observe(float64(batch))
 	t.commits.WithLabelValues(event).Observe(took.Seconds())
 	t.queueWait.WithLabelValues(event).Observe(queued.Seconds())

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"strconv"
@@ -19,9 +20,14 @@ import (
 
 // handlers are the jobs that this node can do. A kind that is missing waits in the outbox.
 func (n *node) handlers() map[jobs.Kind]worker.Handler {
-	return map[jobs.Kind]worker.Handler{
+	all := map[jobs.Kind]worker.Handler{
 		jobs.Noop: func(context.Context, jobs.Job) error { return nil },
 	}
+	maps.Copy(all, n.fulfilment.handlers())
+	if n.payments != nil {
+		maps.Copy(all, n.payments.handlers())
+	}
+	return all
 }
 
 // queue is the way of the jobs through Redis.

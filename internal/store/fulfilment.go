@@ -20,8 +20,9 @@ import (
 )
 
 var (
-	_ fulfil.Store  = (*Store)(nil)
-	_ notify.Ledger = (*Store)(nil)
+	_ fulfil.Store     = (*Store)(nil)
+	_ fulfil.VoidStore = (*Store)(nil)
+	_ notify.Ledger    = (*Store)(nil)
 )
 
 type (
@@ -62,7 +63,7 @@ func (s *Store) EventByID(ctx context.Context, eventID int64) (*event.Event, err
 // Follow implements fulfil.Store. It locks the orders, in the order of their ids, and nothing else: an event's lock is for
 // the opening.
 func (s *Store) Follow(ctx context.Context, now time.Time, batch []jobs.Job, decide func(fulfil.Follow) fulfil.Plan) error {
-	return s.transact(ctx, func(tx bun.Tx) error {
+	return s.contended(ctx, func(tx bun.Tx) error {
 		follows, err := s.follows(ctx, tx, batch)
 		if err != nil {
 			return err
@@ -210,11 +211,29 @@ func (s *Store) Tickets(ctx context.Context, order id.ID) ([]fulfil.Ticket, erro
 	return all[order], s.dialect.classify(err)
 }
 
+// VoidTickets implements fulfil.VoidStore: a reissued ticket makes the earlier ones void.
+func (s *Store) VoidTickets(ctx context.Context, eventID int64) ([]fulfil.Voided, error) {
+	var rows []ticketRow
+	err := s.reads.NewRaw("SELECT * FROM tickets WHERE event_id = ? AND (void = 1 OR serial > 1)", eventID).Scan(ctx, &rows)
+	if err != nil {
+		return nil, s.dialect.classify(fmt.Errorf("read void tickets: %w", err))
+	}
+	void := make([]fulfil.Voided, len(rows))
+	for i, r := range rows {
+		void[i] = fulfil.Voided{Order: r.OrderID, Position: r.Position, Serial: r.Serial}
+		if !r.Void {
+			void[i].Serial--
+		}
+	}
+	return void, nil
+}
+
 // NumberInvoices implements fulfil.Store. The rows of invoice_numbers are locked in one order, so that two processes wait
 // for each other instead of deadlocking; a number is only used with its invoice, so none is ever missing.
 func (s *Store) NumberInvoices(ctx context.Context, batch []fulfil.InvoiceNumber) ([]fulfil.InvoiceNumber, error) {
-	numbered := slices.Clone(batch)
-	err := s.transact(ctx, func(tx bun.Tx) error {
+	var numbered []fulfil.InvoiceNumber
+	err := s.contended(ctx, func(tx bun.Tx) error {
+		numbered = slices.Clone(batch)
 		last, err := s.lockNumbers(ctx, tx, batch)
 		if err != nil {
 			return err
@@ -340,15 +359,20 @@ func (s *Store) Receipt(ctx context.Context, order id.ID) (fulfil.Receipt, error
 	return r, nil
 }
 
-// KeepDocument implements fulfil.Store.
+// KeepDocument implements fulfil.Store. One that was rendered for an older state never replaces a newer one.
 func (s *Store) KeepDocument(ctx context.Context, d fulfil.Document, job jobs.Job) error {
-	return s.transact(ctx, func(tx bun.Tx) error {
-		_, err := tx.NewRaw("DELETE FROM documents WHERE order_id = ? AND kind = ?", d.Order, string(d.Kind)).Exec(ctx)
-		if err != nil {
-			return fmt.Errorf("replace a document: %w", err)
+	return s.contended(ctx, func(tx bun.Tx) error {
+		version := -1
+		err := tx.NewRaw("SELECT version FROM documents WHERE order_id = ? AND kind = ?"+s.dialect.forUpdate, d.Order, string(d.Kind)).
+			Scan(ctx, &version)
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			_, err = tx.NewRaw("INSERT INTO documents (order_id, kind, version, name, content) VALUES (?, ?, ?, ?, ?)",
+				d.Order, string(d.Kind), d.Version, d.Name, d.Content).Exec(ctx)
+		case err == nil && version <= d.Version:
+			_, err = tx.NewRaw("UPDATE documents SET version = ?, name = ?, content = ? WHERE order_id = ? AND kind = ?",
+				d.Version, d.Name, d.Content, d.Order, string(d.Kind)).Exec(ctx)
 		}
-		_, err = tx.NewRaw("INSERT INTO documents (order_id, kind, version, name, content) VALUES (?, ?, ?, ?, ?)",
-			d.Order, string(d.Kind), d.Version, d.Name, d.Content).Exec(ctx)
 		if err != nil {
 			return fmt.Errorf("keep a document: %w", err)
 		}
@@ -379,7 +403,7 @@ func (s *Store) Suppressed(ctx context.Context, email string) (bool, error) {
 
 func (s *Store) exists(ctx context.Context, query string, arg any) (bool, error) {
 	var one int
-	err := s.commits.NewRaw(query, arg).Scan(ctx, &one)
+	err := s.reads.NewRaw(query, arg).Scan(ctx, &one)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
