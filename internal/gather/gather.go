@@ -62,6 +62,17 @@ func (g *Gatherer[T]) Waiting() int {
 	return len(g.items)
 }
 
+// Oldest returns the item that has waited longest, if one waits.
+func (g *Gatherer[T]) Oldest() (T, bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.items) == 0 {
+		var none T
+		return none, false
+	}
+	return g.items[0], true
+}
+
 // Full reports whether the next Offer would be refused. It lets a caller shed work before it costs anything.
 func (g *Gatherer[T]) Full() bool {
 	g.mu.Lock()

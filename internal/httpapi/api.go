@@ -9,7 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"gapura/internal/calm"
 	"gapura/internal/clock"
+	"gapura/internal/gate"
 	"gapura/internal/registration"
 )
 
@@ -22,17 +24,20 @@ type Desk interface {
 
 // Config is what the API needs.
 type Config struct {
-	Desk    Desk
-	Cashier Cashier // nil: nothing can be paid here
-	Files   Files   // nil: there are none
-	Gates   Gates   // nil: no tickets are signed here
-	Queue   Queue   // nil: no event has a waiting room
-	Clock   clock.Clock
-	Log     *slog.Logger
-	BaseURL string                          // without a slash at its end, such as https://daftar.example.id
-	Ready   func(ctx context.Context) error // nil error: this node can take traffic
-	Metrics http.Handler                    // Prometheus' format
-	Stopped <-chan struct{}                 // closed when the server stops, so that streams end
+	Desk       Desk
+	Cashier    Cashier    // nil: nothing can be paid here
+	Files      Files      // nil: there are none
+	Gates      Gates      // nil: no tickets are signed here
+	Queue      Queue      // nil: no event has a waiting room
+	Gate       *gate.Gate // nil: nobody is limited, and no captcha is wanted
+	Calm       *calm.Gate // nil: nothing is shed at the door
+	Challenger Challenger // nil: captchas, if any, are not made here
+	Clock      clock.Clock
+	Log        *slog.Logger
+	BaseURL    string                          // without a slash at its end, such as https://daftar.example.id
+	Ready      func(ctx context.Context) error // nil error: this node can take traffic
+	Metrics    http.Handler                    // Prometheus' format
+	Stopped    <-chan struct{}                 // closed when the server stops, so that streams end
 }
 
 // API answers the routes of the public contract.

@@ -198,7 +198,7 @@ func newFixture(t testing.TB) *fixture {
 	t.Helper()
 	f := &fixture{desk: newDesk(t), till: &till{}, shelf: &shelf{}, clock: clock.NewManual(opened), stopped: make(chan struct{})}
 	f.api = New(Config{
-		Desk: f.desk, Cashier: f.till, Files: f.shelf, Gates: booth{}, Clock: f.clock, Log: slog.New(slog.DiscardHandler), BaseURL: "https://daftar.example.id", Stopped: f.stopped,
+		Desk: f.desk, Cashier: f.till, Files: f.shelf, Gates: booth{}, Challenger: puzzles{}, Clock: f.clock, Log: slog.New(slog.DiscardHandler), BaseURL: "https://daftar.example.id", Stopped: f.stopped,
 		Ready:   func(context.Context) error { return f.ready },
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "up 1\n") }),
 	})

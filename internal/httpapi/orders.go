@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"gapura/internal/fault"
+	"gapura/internal/gate"
 	"gapura/internal/id"
 	"gapura/internal/money"
 	"gapura/internal/registration"
@@ -32,8 +33,8 @@ type OrderView struct {
 	ExpiresAt    *time.Time        `json:"expires_at,omitempty"`
 	AccessToken  string            `json:"access_token,omitempty"`
 	StatusURL    string            `json:"status_url,omitempty"`
-	Participants []ParticipantView `json:"participants,omitempty"`
 	Documents    *DocumentsView    `json:"documents,omitempty" doc:"what a confirmed order has to take along"`
+	Participants []ParticipantView `json:"participants,omitempty"`
 }
 
 // ParticipantView is a participant as clients see it.
@@ -56,8 +57,8 @@ func (a *API) view(o registration.Order) OrderView {
 	if !o.ExpiresAt.IsZero() {
 		v.ExpiresAt = &o.ExpiresAt
 	}
-	place := string(o.Status.Place())
 	v.Documents = a.documents(o, token)
+	place := string(o.Status.Place())
 	for i := range o.Participants {
 		p := &o.Participants[i]
 		v.Participants[i] = ParticipantView{
@@ -87,6 +88,16 @@ func (b *bodies) put(buffer *bytes.Buffer) {
 // postOrder registers.
 func (a *API) postOrder(w http.ResponseWriter, r *http.Request) error {
 	slug, key := r.PathValue("slug"), idempotencyKey(r)
+	visit := a.visit(r, gate.Order, key)
+	standing, err := a.knock(w, r, &visit)
+	if err != nil {
+		return err
+	}
+	priority := orderPriority(r)
+	if !a.cfg.Calm.Enter(priority) {
+		return fault.New(fault.Overloaded).After(shedFor())
+	}
+	defer a.cfg.Calm.Leave(priority)
 	if err := a.cfg.Desk.Shed(slug, key); err != nil {
 		return err
 	}
@@ -95,6 +106,10 @@ func (a *API) postOrder(w http.ResponseWriter, r *http.Request) error {
 	}
 	var request registration.Request
 	if err := a.decode(w, r, &request); err != nil {
+		return err
+	}
+	visit.Person, visit.Captcha = personOf(request.Contact.Email), request.Captcha
+	if err := a.admitOrder(w, r, &visit, standing); err != nil {
 		return err
 	}
 	receipt, err := a.cfg.Desk.Register(r.Context(), slug, key, request)
@@ -168,7 +183,7 @@ func decodeRequest(text []byte, request *registration.Request) error {
 func (a *API) getOrder(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := a.readContext(r)
 	defer cancel()
-	order, err := a.authorised(r)
+	order, err := a.counted(w, r, gate.Read)
 	if err != nil {
 		return err
 	}
@@ -193,6 +208,19 @@ func (a *API) authorised(r *http.Request) (id.ID, error) {
 	return order, nil
 }
 
+// counted is authorised for a call that is limited: by the order for those who may see it, by the address for everyone.
+func (a *API) counted(w http.ResponseWriter, r *http.Request, call gate.Call) (id.ID, error) {
+	order, refusal := a.authorised(r)
+	visit := a.visit(r, call, "")
+	if refusal == nil {
+		visit.Ticket = r.PathValue("id")
+	}
+	if _, err := a.knock(w, r, &visit); err != nil {
+		return id.Nil, err
+	}
+	return order, refusal
+}
+
 // tokenOf returns the token that a request carries. Another kind of Authorization is somebody else's, such as a proxy's that
 // guards a test installation with a password.
 func tokenOf(r *http.Request) string {
@@ -205,6 +233,10 @@ func tokenOf(r *http.Request) string {
 
 // getOrderByKey answers "did I get in?". A key that could be guessed learns the status, but neither token nor names.
 func (a *API) getOrderByKey(w http.ResponseWriter, r *http.Request, key string) error {
+	visit := a.visit(r, gate.Read, key)
+	if _, err := a.knock(w, r, &visit); err != nil {
+		return err
+	}
 	ctx, cancel := a.readContext(r)
 	defer cancel()
 	o, err := a.cfg.Desk.OrderByKey(ctx, key)
@@ -221,7 +253,7 @@ func (a *API) getOrderByKey(w http.ResponseWriter, r *http.Request, key string) 
 
 // cancelOrder gives the places back.
 func (a *API) cancelOrder(w http.ResponseWriter, r *http.Request) error {
-	order, err := a.authorised(r)
+	order, err := a.counted(w, r, gate.Cancel)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gapura/internal/fault"
+	"gapura/internal/gate"
 	"gapura/internal/id"
 	"gapura/internal/money"
 )
@@ -41,7 +42,7 @@ const startWithin = 12 * time.Second
 
 // startPayment starts or resumes paying.
 func (a *API) startPayment(w http.ResponseWriter, r *http.Request) error {
-	order, err := a.authorised(r)
+	order, err := a.counted(w, r, gate.Pay)
 	if err != nil {
 		return err
 	}

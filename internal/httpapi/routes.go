@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"gapura/internal/calm"
 	"gapura/internal/fault"
 	"gapura/internal/fulfil"
 	"gapura/internal/registration"
@@ -118,37 +119,38 @@ func (a *API) orderRoutes() []route {
 			faults: []fault.Code{
 				fault.BadJSON, fault.TooLarge, fault.UnsupportedMediaType, fault.ValidationFailed, fault.KeyMissing, fault.KeyReused,
 				fault.KeyInFlight, fault.SoldOut, fault.PriceChanged, fault.AlreadyRegistered, fault.NotOpen, fault.Closed,
-				fault.QueuePassRequired, fault.NoSuchEvent, fault.Overloaded, fault.OutcomeUnknown,
+				fault.QueuePassRequired, fault.CaptchaFailed, fault.RateLimited, fault.NoSuchEvent, fault.Overloaded,
+				fault.OutcomeUnknown,
 			},
 		},
 		{
-			method: "GET", path: "/api/v1/orders/{id}", handler: a.handle(a.getOrder), id: "getOrder", summary: "The order as it stands",
-			response: order, success: 200, secured: true, faults: []fault.Code{fault.NotAllowed, fault.NoSuchOrder, fault.Overloaded},
+			method: "GET", path: "/api/v1/orders/{id}", handler: a.handle(a.calmly(calm.Read, a.getOrder)), id: "getOrder", summary: "The order as it stands",
+			response: order, success: 200, secured: true, faults: []fault.Code{fault.NotAllowed, fault.NoSuchOrder, fault.RateLimited, fault.Overloaded},
 		},
 		{
 			method: "GET", path: "/api/v1/orders/by-key/{key}", id: "getOrderByKey",
 			summary:  "Did I get in? The order that an idempotency key made; without token and names for a key shorter than 20 characters",
-			response: order, success: 200, faults: []fault.Code{fault.NoSuchOrder, fault.Overloaded},
+			response: order, success: 200, faults: []fault.Code{fault.NoSuchOrder, fault.RateLimited, fault.Overloaded},
 		},
 		{
-			method: "POST", path: "/api/v1/orders/{id}/cancel", handler: a.handle(a.cancelOrder), id: "cancelOrder",
+			method: "POST", path: "/api/v1/orders/{id}/cancel", handler: a.handle(a.calmly(calm.Payment, a.cancelOrder)), id: "cancelOrder",
 			summary: "Give the places of an unpaid or free order back", response: order, success: 200, secured: true,
-			faults: []fault.Code{fault.NotAllowed, fault.NoSuchOrder, fault.WrongState, fault.Overloaded},
+			faults: []fault.Code{fault.NotAllowed, fault.NoSuchOrder, fault.WrongState, fault.RateLimited, fault.Overloaded},
 		},
 		{
-			method: "POST", path: "/api/v1/orders/{id}/payments", handler: a.handle(a.startPayment), id: "startPayment",
+			method: "POST", path: "/api/v1/orders/{id}/payments", handler: a.handle(a.calmly(calm.Payment, a.startPayment)), id: "startPayment",
 			summary: "Start or resume paying", response: reflect.TypeFor[PaymentView](), success: 200, secured: true,
-			faults: []fault.Code{fault.NotAllowed, fault.NoSuchOrder, fault.WrongState, fault.PaymentUnavailable, fault.Overloaded},
+			faults: []fault.Code{fault.NotAllowed, fault.NoSuchOrder, fault.WrongState, fault.PaymentUnavailable, fault.RateLimited, fault.Overloaded},
 		},
 		{
-			method: "POST", path: "/webhooks/midtrans", handler: a.handle(a.midtransWebhook), id: "midtransWebhook",
+			method: "POST", path: "/webhooks/midtrans", handler: a.handle(a.calmly(calm.Webhook, a.midtransWebhook)), id: "midtransWebhook",
 			summary: "A notification of the payment provider; stored before it is answered, applied by a job", success: 200,
 			faults: []fault.Code{fault.BadJSON, fault.TooLarge, fault.NotAllowed, fault.Overloaded},
 		},
 		{
 			method: "GET", path: "/api/v1/orders/{id}/stream", id: "streamOrder",
 			summary: "Server-sent events: `status` with the order's version and status", success: 200,
-			contentType: "text/event-stream", secured: true, faults: []fault.Code{fault.NotAllowed, fault.NoSuchOrder},
+			contentType: "text/event-stream", secured: true, faults: []fault.Code{fault.NotAllowed, fault.NoSuchOrder, fault.RateLimited},
 		},
 		fileRoute(fulfil.TicketsFile, "getTickets", "The tickets, a page a participant", "application/pdf"),
 		fileRoute(fulfil.InvoiceFile, "getInvoice", "The invoice of a paid order", "application/pdf"),
@@ -170,7 +172,7 @@ func (a *API) belowOrder(w http.ResponseWriter, r *http.Request) error {
 	rest := r.PathValue("rest")
 	switch {
 	case r.PathValue("id") == "by-key":
-		return a.getOrderByKey(w, r, rest)
+		return a.calmly(calm.Read, func(w http.ResponseWriter, r *http.Request) error { return a.getOrderByKey(w, r, rest) })(w, r)
 	case rest == "stream":
 		return a.streamOrder(w, r)
 	case isFile(rest):
@@ -219,6 +221,11 @@ func (a *API) takes(r *http.Request, method string) bool {
 
 func (a *API) serverRoutes() []route {
 	return []route{
+		{
+			method: "GET", path: "/api/v1/captcha/challenge", handler: a.handle(a.getChallenge), id: "getChallenge",
+			summary:  "A captcha to solve, for ?action=register (the default) or draw; not_found where none are made here",
+			response: reflect.TypeFor[ChallengeView](), success: 200, faults: []fault.Code{fault.NotFound, fault.RateLimited},
+		},
 		{
 			method: "GET", path: "/healthz", handler: http.HandlerFunc(a.healthz), id: "healthz", summary: "The process is alive",
 			success: 200, contentType: "text/plain",

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"gapura/internal/gate"
 	"gapura/internal/registration"
 )
 
@@ -14,7 +15,7 @@ const heartbeat = 20 * time.Second
 // streamOrder sends the order's status as it changes, as server-sent events. A client that reconnects gets the state of
 // that moment first, so it misses nothing.
 func (a *API) streamOrder(w http.ResponseWriter, r *http.Request) error {
-	order, err := a.authorised(r)
+	order, err := a.counted(w, r, gate.Watch)
 	if err != nil {
 		return err
 	}
