@@ -14,6 +14,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/caarlos0/env/v11"
 	"github.com/go-sql-driver/mysql"
@@ -31,10 +32,14 @@ type Config struct {
 	AppLocale       string   `env:"APP_LOCALE" envDefault:"id" allowed:"id,en"`
 	HTTPAddr        string   `env:"HTTP_ADDR" envDefault:"127.0.0.1:8080"`
 	TrustedProxies  []string `env:"TRUSTED_PROXIES"`
+	RateLimits      string   `env:"RATE_LIMITS" envDefault:"on" allowed:"on,shadow,off"`
 	LogLevel        string   `env:"LOG_LEVEL" envDefault:"info" allowed:"debug,info,warn,error"`
 	DataDirectory   string   `env:"DATA_DIRECTORY" envDefault:"data"`
 	DebugAddr       string   `env:"DEBUG_ADDR"`   // where Go's profiles are served; nowhere if empty
 	CommitBatch     int      `env:"COMMIT_BATCH"` // registrations in one transaction; 1 is for measurements
+
+	// How long before opening the list of a draw closes: long enough to save the published hash before the seed is out.
+	DrawClosesBefore time.Duration `env:"DRAW_CLOSES_BEFORE" envDefault:"1m"`
 
 	DBConnection string `env:"DB_CONNECTION" envDefault:"sqlite" allowed:"sqlite,mysql,mariadb"`
 	DBHost       string `env:"DB_HOST" envDefault:"127.0.0.1"`
@@ -69,7 +74,7 @@ type Config struct {
 	MidtransBaseURL      string `env:"MIDTRANS_BASE_URL"`
 	MidtransSnapURL      string `env:"MIDTRANS_SNAP_URL"`
 
-	CaptchaProvider    string `env:"CAPTCHA_PROVIDER" envDefault:"none" allowed:"none,altcha,turnstile"`
+	CaptchaProvider    string `env:"CAPTCHA_PROVIDER" allowed:"none,altcha,turnstile"` // empty: altcha in production, none elsewhere
 	TurnstileSiteKey   string `env:"TURNSTILE_SITE_KEY"`
 	TurnstileSecretKey string `env:"TURNSTILE_SECRET_KEY" secret:"true"`
 
@@ -104,12 +109,23 @@ func loadConfig(environment []string, directory string) (*Config, error) {
 	if err := env.ParseWithOptions(cfg, env.Options{Environment: values}); err != nil {
 		return nil, wrongValues(err, values)
 	}
+	if cfg.CaptchaProvider == "" {
+		cfg.CaptchaProvider = defaultCaptcha(cfg.AppEnv)
+	}
 	trim(cfg.TrustedProxies)
 	trim(cfg.AppPreviousKeys)
 	if err := errors.Join(allowedValues(cfg), cfg.check()); err != nil {
 		return nil, err
 	}
 	return cfg, nil
+}
+
+// defaultCaptcha is the one that needs nobody outside, where there is a public to ask.
+func defaultCaptcha(env string) string {
+	if env == "production" {
+		return "altcha"
+	}
+	return "none"
 }
 
 // trim removes the spaces that people write after the commas of a list.
@@ -140,7 +156,10 @@ func wrongValue(parse env.ParseError, values map[string]string) error {
 	field, _ := reflect.TypeFor[Config]().FieldByName(parse.Name)
 	name := field.Tag.Get("env")
 	wanted := "a whole number"
-	if field.Type != nil && field.Type.Kind() == reflect.Bool {
+	switch {
+	case field.Type == reflect.TypeFor[time.Duration]():
+		wanted = "a time such as 90s or 1m"
+	case field.Type != nil && field.Type.Kind() == reflect.Bool:
 		wanted = "true or false"
 	}
 	return fmt.Errorf("%s is %q: use %s", name, shown(field, values[name]), wanted)
@@ -195,6 +214,9 @@ func (c *Config) check() error {
 	}
 	if c.CommitBatch < 0 {
 		fail("COMMIT_BATCH is %d: use 1 or more, or leave it empty", c.CommitBatch)
+	}
+	if c.DrawClosesBefore < time.Second || c.DrawClosesBefore > 24*time.Hour {
+		fail("DRAW_CLOSES_BEFORE is %s: use 1s to 24h", c.DrawClosesBefore)
 	}
 	if c.RedisDB < 0 {
 		fail("REDIS_DB is %d: use 0 or more", c.RedisDB)

@@ -30,6 +30,7 @@ type node struct {
 	fulfilment *fulfilment
 	standinURL string // of the payment stand-in, if this process runs one
 	telemetry  *telemetry
+	guard      *guard
 	queue      *queue // nil: this node runs no jobs
 	work       *lifecycle.Group
 	stopping   atomic.Bool
@@ -78,6 +79,9 @@ func (p *program) openNode(ctx context.Context) (*node, error) {
 	}
 	if err := n.openEngine(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
+	}
+	if err := n.openGuard(); err != nil {
+		return nil, errors.Join(err, n.stop(nil))
 	}
 	return n, nil
 }
@@ -161,6 +165,7 @@ func (n *node) handler() (http.Handler, error) {
 	api := httpapi.New(httpapi.Config{
 		Desk: n.engine, Cashier: n.cashier(), Files: n.fulfilment.service, Gates: n.fulfilment.gates, Clock: clock.System{}, Log: n.program.log, BaseURL: n.program.cfg.baseURL(), Ready: n.ready,
 		Metrics: n.telemetry.handler(), Stopped: n.stopped,
+		Gate: n.guard.gate, Calm: n.guard.calm, Challenger: n.guard.challenger,
 	})
 	pages, err := site.New(site.Config{
 		Desk: n.engine, Cashier: n.siteCashier(), Files: n.fulfilment.service, PaymentHosts: n.paymentHosts(), Clock: clock.System{}, BaseURL: n.program.cfg.baseURL(), Locale: n.program.cfg.AppLocale, Log: n.program.log,
@@ -207,6 +212,9 @@ func (n *node) ready(ctx context.Context) error {
 	}
 	if err := n.store.Ping(ctx); err != nil {
 		return errors.New("the database does not answer")
+	}
+	if n.guard.depth.Drowning() {
+		return errors.New("registrations wait too long")
 	}
 	return nil
 }
@@ -279,7 +287,7 @@ func (n *node) stop(server *http.Server) error {
 	if server != nil {
 		err = server.Shutdown(ctx)
 	}
-	return errors.Join(err, n.engine.Stop(ctx), n.work.Stop(ctx), n.queue.close(), n.store.Close())
+	return errors.Join(err, n.engine.Stop(ctx), n.work.Stop(ctx), n.queue.close(), n.guard.close(), n.store.Close())
 }
 
 func ignoreClosed(err error) error {
