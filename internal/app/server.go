@@ -30,6 +30,8 @@ type node struct {
 	fulfilment *fulfilment
 	standinURL string // of the payment stand-in, if this process runs one
 	telemetry  *telemetry
+	pulse      *pulse
+	rooms      *rooms // nil: this node serves nobody
 	guard      *guard
 	queue      *queue // nil: this node runs no jobs
 	work       *lifecycle.Group
@@ -74,7 +76,7 @@ func (p *program) openNode(ctx context.Context) (*node, error) {
 		return nil, err
 	}
 	n := &node{
-		program: p, store: s, telemetry: newTelemetry(p.log),
+		program: p, store: s, telemetry: newTelemetry(p.log), pulse: &pulse{},
 		work: lifecycle.NewGroup(context.WithoutCancel(ctx)), stopped: make(chan struct{}),
 	}
 	if err := n.openEngine(ctx); err != nil {
@@ -97,7 +99,7 @@ func (n *node) openEngine(ctx context.Context) error {
 		return err
 	}
 	n.engine, err = registration.Open(ctx, registration.Config{
-		Store: n.store, Clock: clock.System{}, Log: n.program.log, Secrets: secrets, Meter: n.telemetry,
+		Store: n.store, Clock: clock.System{}, Log: n.program.log, Secrets: secrets, Meter: meters{n.telemetry, n.pulse},
 		Limits: n.program.limits(), Closer: n,
 	})
 	return err
@@ -163,7 +165,7 @@ func (n *node) startWorkers() {
 // handler joins pages and API.
 func (n *node) handler() (http.Handler, error) {
 	api := httpapi.New(httpapi.Config{
-		Desk: n.engine, Cashier: n.cashier(), Files: n.fulfilment.service, Gates: n.fulfilment.gates, Clock: clock.System{}, Log: n.program.log, BaseURL: n.program.cfg.baseURL(), Ready: n.ready,
+		Desk: n.engine, Queue: n.rooms, Cashier: n.cashier(), Files: n.fulfilment.service, Gates: n.fulfilment.gates, Clock: clock.System{}, Log: n.program.log, BaseURL: n.program.cfg.baseURL(), Ready: n.ready,
 		Metrics: n.telemetry.handler(), Stopped: n.stopped,
 		Gate: n.guard.gate, Calm: n.guard.calm, Challenger: n.guard.challenger,
 	})
@@ -231,6 +233,9 @@ const (
 
 // serve answers on listener until the program's context ends, then finishes what was accepted.
 func (n *node) serve(listener net.Listener) error {
+	if err := n.openRooms(n.program.ctx); err != nil {
+		return errors.Join(err, listener.Close(), n.stop(nil))
+	}
 	handler, err := n.handler()
 	if err != nil {
 		return err
@@ -287,7 +292,7 @@ func (n *node) stop(server *http.Server) error {
 	if server != nil {
 		err = server.Shutdown(ctx)
 	}
-	return errors.Join(err, n.engine.Stop(ctx), n.work.Stop(ctx), n.queue.close(), n.guard.close(), n.store.Close())
+	return errors.Join(err, n.engine.Stop(ctx), n.work.Stop(ctx), n.rooms.close(), n.queue.close(), n.guard.close(), n.store.Close())
 }
 
 func ignoreClosed(err error) error {

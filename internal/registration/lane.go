@@ -22,6 +22,7 @@ type lane struct {
 	keys   *filter
 	claims *filter
 	queue  *gather.Gatherer[*pending]
+	began  atomic.Int64 // when the running commit began, in unix nanoseconds; 0: none runs
 
 	mu         sync.Mutex // orders the publications below
 	ledger     Ledger
@@ -120,6 +121,8 @@ func (l *lane) commit(ctx context.Context, batch []*pending) {
 	ctx, cancel := context.WithTimeout(ctx, commitFor)
 	defer cancel()
 	begin := l.engine.cfg.Clock.Now()
+	l.began.Store(begin.UnixNano())
+	defer l.began.Store(0)
 	batch = l.dropStale(batch, begin)
 	if len(batch) == 0 {
 		return

@@ -44,7 +44,7 @@ func (l *lane) publish(ledger Ledger, e *event.Event) {
 	}
 	l.live.Store(&Live{
 		ID: l.id, Revision: ledger.Revision, Event: e, NextExpiry: l.nextExpiry,
-		Availability: Availability{Categories: ledger.categories(), Options: ledger.options()},
+		Availability: Availability{Categories: ledger.categories(), Options: ledger.options(), Places: ledger.places()},
 	})
 }
 

@@ -19,6 +19,7 @@ type Availability struct {
 	State      State
 	Categories map[string]CategoryAvailability
 	Options    map[string]map[string]Level // question id, option value
+	Places     int                         // how many can be registered in all; -1: no limit
 }
 
 // CategoryAvailability tells how one category sells.

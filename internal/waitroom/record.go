@@ -32,12 +32,13 @@ type Settings struct {
 	EventID  int64
 	Slug     string
 	OpensAt  time.Time
-	ClosesAt time.Time // zero: never
-	Draw     bool      // false: first come, first served from the start
-	Person   bool      // one draw a person: visitors come from PersonVisitor
+	ClosesAt time.Time     // zero: never
+	Draw     bool          // false: first come, first served from the start
+	Lead     time.Duration // how long before opening the list of the draw closes; zero: CloseLead
+	Person   bool          // one draw a person: visitors come from PersonVisitor
 }
 
-// CloseLead is how long before opening the list of a draw closes. A minute: long enough for anyone to save the published
+// CloseLead is how long before opening the list of a draw closes if the settings do not say. A minute: long enough for anyone to save the published
 // hash before the seed is out, short enough that hardly anyone who is on time comes late.
 const CloseLead = time.Minute
 
@@ -48,6 +49,9 @@ const MinimumGap = 5 * time.Second
 func (s Settings) DrawClosesAt() time.Time {
 	if !s.Draw {
 		return time.Time{}
+	}
+	if s.Lead > 0 {
+		return s.OpensAt.Add(-s.Lead)
 	}
 	return s.OpensAt.Add(-CloseLead)
 }
