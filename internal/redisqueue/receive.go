@@ -21,15 +21,24 @@ const (
 	shutdownIn = 10 * time.Second
 )
 
-// Lanes says how many workers each queue has in one process.
-type Lanes map[jobs.Queue]int
+// Lane is how one process serves a queue.
+type Lane struct {
+	Takers  int // each takes one job at a time out of Redis, which costs it a round trip
+	Workers int // for each taker: jobs that run at the same time
+}
+
+// Lanes are the queues that a process serves.
+type Lanes map[jobs.Queue]Lane
 
 // DefaultLanes gives every queue workers of its own. Rejected: one asynq server with strict priorities. There a mass mailing
 // that got all workers in a quiet moment keeps them when payments come, and each look for a job asks Redis queue by queue.
 // Planning has the most, because what is planned at the same time shares a transaction; rendering has as few as there is
-// processor time for.
+// processor time for. A taker alone reaches what one connection does, so the queues that must be fast have two.
 func DefaultLanes() Lanes {
-	return Lanes{jobs.Plan: 128, jobs.Payment: 24, jobs.Ticket: 8, jobs.Mail: 8, jobs.Bulk: 8}
+	return Lanes{
+		jobs.Plan: {Takers: 2, Workers: 64}, jobs.Payment: {Takers: 1, Workers: 24}, jobs.Ticket: {Takers: 1, Workers: 8},
+		jobs.Mail: {Takers: 1, Workers: 8}, jobs.Bulk: {Takers: 2, Workers: 8},
+	}
 }
 
 // Receive takes jobs from the lanes and hands each to do, until ctx ends; then it waits for those that run. Goroutines are
@@ -39,13 +48,15 @@ func Receive(ctx context.Context, client redis.UniversalClient, lanes Lanes, log
 	running, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
 	h := &handler{do: do, log: log}
-	servers := make([]*asynq.Server, 0, len(lanes))
-	for q, workers := range lanes {
-		server := newServer(client, q, workers, running, log)
-		if err := server.Start(h); err != nil {
-			return fmt.Errorf("receive from %s: %w", q, err)
+	var servers []*asynq.Server
+	for q, lane := range lanes {
+		for range lane.Takers {
+			server := newServer(client, q, lane.Workers, running, log)
+			if err := server.Start(h); err != nil { // only a server that was started before refuses
+				return fmt.Errorf("receive from %s: %w", q, err)
+			}
+			servers = append(servers, server)
 		}
-		servers = append(servers, server)
 	}
 	<-ctx.Done()
 	timer := time.AfterFunc(shutdownIn, cut)
