@@ -148,7 +148,11 @@ func (p *program) printRecord(r *jobs.Record) {
 	if r.Arg != "" {
 		line("arg", "%s", r.Arg)
 	}
-	line("attempts", "%d of %d, sent %d times", len(r.Failures), r.Kind.Policy().Limit, r.Sends)
+	made := r.Attempt
+	if r.Ended.IsZero() {
+		made-- // the next one is still to come
+	}
+	line("attempts", "%d of %d, sent %d times", made, r.Kind.Policy().Limit, r.Sends)
 	for _, f := range r.Failures {
 		p.announce("  %s  attempt %d  %s", f.At.Format(stamp), f.Attempt, f.Text)
 	}

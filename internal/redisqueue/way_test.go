@@ -175,6 +175,8 @@ func (w *way) allDone() {
 	}
 }
 
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
 // policy retries at once, so that a test does not wait for a back-off.
 func policy(k jobs.Kind) jobs.Policy {
 	p := k.Policy()
@@ -321,7 +323,7 @@ func TestTasksWithoutAWorker(t *testing.T) {
 		carrier := redisqueue.NewCarrier(client, clock.System{})
 		w.plan(40)
 		relay := &jobs.Relay{
-			Outbox: w.store, Carrier: carrier, Queues: jobs.Queues(), Clock: clock.System{}, Log: slog.New(slog.DiscardHandler),
+			Outbox: w.store, Carrier: carrier, Queues: jobs.Queues(), Clock: clock.System{}, Log: discard(),
 			Meter: meter{}, Limits: jobs.RelayLimits{Window: 200, Batch: 50, Lease: lease, Idle: time.Second},
 		}
 		if _, err := relay.Pass(ctx); err != nil {
@@ -438,7 +440,7 @@ func TestTheWindowIsBounded(t *testing.T) {
 		w.plan(800)
 		relay := &jobs.Relay{
 			Outbox: w.store, Carrier: redisqueue.NewCarrier(client, clock.System{}), Queues: jobs.Queues(), Clock: clock.System{},
-			Log: slog.New(slog.DiscardHandler), Meter: meter{},
+			Log: discard(), Meter: meter{},
 			Limits: jobs.RelayLimits{Window: 60, Batch: 50, Lease: time.Minute, Idle: time.Second},
 		}
 		for range 20 {
