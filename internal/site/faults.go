@@ -134,6 +134,10 @@ func (b *formBuilder) refusal(f *fault.Fault) string {
 		}
 	case fault.SoldOut:
 		return b.soldOut(f)
+	case fault.CaptchaFailed:
+		if b.filled.key != "" && f.Params["reason"] == "missing" {
+			return b.T("form.captcha_noscript")
+		}
 	case fault.NotOpen:
 		return b.T("fault.not_open") + " " + b.T("event.opens_at", "when", b.moment(b.live.Event.Rules.OpensAt, b.live.Event.Location()).Full()) + "."
 	default:

@@ -40,6 +40,7 @@ type formView struct {
 	GroupError   string
 	Summary      summaryView
 	HoldNote     string
+	Captcha      bool // a captcha must be solved, which takes script
 }
 
 // field is one labelled input.
@@ -132,6 +133,7 @@ func (s *Site) form(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	say := s.words(r)
+	s.allowCaptcha(w.Header())
 	if strings.Contains(r.URL.RawQuery, "form=1") {
 		f := blankForm()
 		f.key = rand.Text()
@@ -144,6 +146,7 @@ func (s *Site) form(w http.ResponseWriter, r *http.Request) error {
 
 // sendForm answers one visitor with their form, key included.
 func (s *Site) sendForm(w http.ResponseWriter, status int, say words, live registration.Live, f *filled) error {
+	s.allowCaptcha(w.Header())
 	return s.send(w, status, s.formPage(say, live, f))
 }
 
@@ -194,6 +197,7 @@ func (s *Site) formView(say words, live registration.Live, f *filled) formView {
 	} else {
 		view.HoldNote = say.T("form.free_note")
 	}
+	view.Captcha = s.config.Captcha.Provider != ""
 	return view
 }
 

@@ -16,6 +16,7 @@ type formData struct {
 	Open       bool              `json:"open"`
 	Categories []categoryData    `json:"categories"`
 	Questions  []questionData    `json:"questions"`
+	Captcha    *Captcha          `json:"captcha,omitempty"`
 	Texts      map[string]string `json:"texts"`
 }
 
@@ -40,6 +41,9 @@ func (s *Site) formData(say words, live registration.Live) formData {
 		Open: live.Availability.State != registration.StateUpcoming,
 		Texts: say.subset("js.", "fault.", "field.", "count.", "event.held_until", "form.contact", "form.errors", "form.not_sent",
 			"form.participant", "form.remove_n", "form.total"),
+	}
+	if s.config.Captcha.Provider != "" {
+		data.Captcha = &s.config.Captcha
 	}
 	for i := range e.Categories {
 		c := &e.Categories[i]

@@ -10,8 +10,10 @@ import (
 	"net/http"
 	"strings"
 
+	"gapura/internal/calm"
 	"gapura/internal/clock"
 	"gapura/internal/event"
+	"gapura/internal/gate"
 	"gapura/internal/registration"
 )
 
@@ -22,6 +24,9 @@ type Config struct {
 	Files   Files   // nil: there are none
 	// PaymentHosts are where a form may lead the browser to, such as https://app.midtrans.com.
 	PaymentHosts []string
+	Gate         *gate.Gate // nil: nobody is limited, and no captcha is wanted
+	Calm         *calm.Gate // nil: nothing is shed at the door
+	Captcha      Captcha    // what the form shows; without a provider nothing
 	Clock        clock.Clock
 	BaseURL      string       // how the world reaches the pages, such as https://daftar.example.id; no slash at the end
 	Locale       string       // the language of a page that is asked for without ?lang=: id (if empty) or en
@@ -79,11 +84,11 @@ func (s *Site) Register(mux *http.ServeMux) {
 	page("GET /e/{slug}", s.event)
 	page("GET /e/{slug}/daftar", s.form)
 	page("POST /e/{slug}/daftar", s.submit)
-	page("GET /orders/{id}", s.order)
-	page("POST /orders/{id}/pay", s.pay)
-	page("GET /orders/{id}/{file}", s.file)
-	page("GET /orders/{id}/cancel", s.confirmCancel)
-	page("POST /orders/{id}/cancel", s.cancel)
+	page("GET /orders/{id}", s.limited(gate.Read, calm.Read, s.order))
+	page("POST /orders/{id}/pay", s.limited(gate.Pay, calm.Payment, s.pay))
+	page("GET /orders/{id}/{file}", s.limited(gate.Read, calm.Read, s.file))
+	page("GET /orders/{id}/cancel", s.limited(gate.Read, calm.Read, s.confirmCancel))
+	page("POST /orders/{id}/cancel", s.limited(gate.Cancel, calm.Payment, s.cancel))
 	page("/", s.notFound)
 	mux.Handle("GET /assets/", http.StripPrefix("/assets/", s.assets))
 	mux.HandleFunc("GET /robots.txt", robots)

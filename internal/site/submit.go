@@ -9,8 +9,10 @@ import (
 	"strconv"
 	"strings"
 
+	"gapura/internal/calm"
 	"gapura/internal/event"
 	"gapura/internal/fault"
+	"gapura/internal/gate"
 	"gapura/internal/money"
 	"gapura/internal/registration"
 )
@@ -28,6 +30,8 @@ func (s *Site) submit(w http.ResponseWriter, r *http.Request) error {
 	if err := parseForm(w, r); err != nil {
 		return err
 	}
+	visit := s.visit(r, gate.Order)
+	visit.Ticket = r.PostForm.Get("key")
 	say := s.words(r)
 	f := readForm(r.PostForm, live.Event)
 	f.request.Locale = say.lang
@@ -35,6 +39,14 @@ func (s *Site) submit(w http.ResponseWriter, r *http.Request) error {
 	if keyless {
 		f.key = rand.Text()
 	}
+	standing, err := s.knock(w, r, &visit)
+	if err != nil {
+		return s.refuse(w, r, say, live, f, err)
+	}
+	if !s.config.Calm.Enter(calm.Hold) {
+		return s.refuse(w, r, say, live, f, overloaded())
+	}
+	defer s.config.Calm.Leave(calm.Hold)
 	if action := r.PostForm.Get("action"); action != "" && action != "submit" {
 		f.edit(action, live.Event.Rules.MaxParticipants)
 		return s.sendForm(w, http.StatusOK, say, live, f)
@@ -42,6 +54,9 @@ func (s *Site) submit(w http.ResponseWriter, r *http.Request) error {
 	if keyless {
 		// The page came from a cache and its script did not run. This answer carries the key the next post needs.
 		return s.refuse(w, r, say, live, f, fault.New(fault.KeyMissing))
+	}
+	if err := s.admit(w, r, &visit, standing, f); err != nil {
+		return s.refuse(w, r, say, live, f, err)
 	}
 	f.request.ExpectedTotal = expectedTotal(r.PostForm, f.request.Participants)
 	receipt, err := s.config.Desk.Register(r.Context(), live.Event.Slug, f.key, f.request)

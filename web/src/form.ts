@@ -1,3 +1,4 @@
+import { captchaOf, type Captcha, type CaptchaConfig } from './captcha.ts'
 import { clockSkew, ask, online, sleep } from './world.ts'
 import { countDown } from './countdown.ts'
 import { mark, sentences, summarise, unmark } from './errors.ts'
@@ -16,6 +17,7 @@ export interface FormData {
   open: boolean
   categories: Category[]
   questions: Question[]
+  captcha?: CaptchaConfig
 }
 
 /** The registration form of an event. */
@@ -23,6 +25,7 @@ export class RegistrationForm {
   private readonly keys: Keys
   private readonly drafts: Drafts
   private readonly people: People
+  private readonly captcha: Captcha | null
   private agreed: Agreed | null = null
   private running: AbortController | null = null
   private saving = 0
@@ -37,6 +40,7 @@ export class RegistrationForm {
     this.keys = new Keys(kept, data.slug)
     this.drafts = new Drafts(kept, data.slug)
     this.people = new People(form, words, data.max, data.questions)
+    this.captcha = captchaOf(data.captcha, form.querySelector<HTMLElement>('#captcha'), words, data.lang)
   }
 
   start(): void {
@@ -51,6 +55,8 @@ export class RegistrationForm {
       event.preventDefault()
       void this.send()
     })
+    // Whoever only looks at the form loads no captcha.
+    this.form.addEventListener('focusin', () => this.captcha?.prepare(), { once: true })
     window.addEventListener('pagehide', () => this.save())
     if (!this.data.open) void this.waitForOpening()
   }
@@ -220,13 +226,23 @@ export class RegistrationForm {
     const request = readRequest(this.form, this.data.lang)
     if (total !== null) request.expected_total = total
     this.begin()
-    const answer = await this.deliver(request).catch((): Answer => ({ kind: 'stopped', sure: false }))
+    let answer = await this.deliver(request).catch((): Answer => ({ kind: 'stopped', sure: false }))
+    // An answer that was too old, or whose server forgot it, is the visitor's fault the second time only.
+    if (this.captcha && isRefusedCaptcha(answer)) {
+      this.captcha.renew()
+      answer = await this.deliver(request).catch((): Answer => ({ kind: 'stopped', sure: false }))
+    }
+    this.captcha?.renew()
     this.end()
     this.answered(answer, request)
   }
 
-  private deliver(request: Request): Promise<Answer> {
+  private async deliver(request: Request): Promise<Answer> {
     const { key } = this.keys.current()
+    if (this.captcha) {
+      this.progress?.replaceChildren(element('p', '', this.words.say('js.captcha')))
+      request.captcha = await this.captcha.token()
+    }
     const body = JSON.stringify(request)
     const world = {
       post: (signal: AbortSignal) => {
@@ -410,6 +426,10 @@ function soldOption(problem: Problem, request: Request): Fault[] {
   return request.participants.flatMap((p, i) =>
     p.answers?.[question] === value ? [{ pointer: `/participants/${i}/answers/${question}`, code: 'option_sold_out' }] : [],
   )
+}
+
+function isRefusedCaptcha(answer: Answer): boolean {
+  return answer.kind === 'refused' && answer.problem.code === 'captcha_failed'
 }
 
 function shown(control: HTMLElement): boolean {

@@ -4,6 +4,7 @@ export interface Request {
   participants: Participant[]
   locale: string
   expected_total?: number
+  captcha?: string
 }
 
 export interface Participant {
