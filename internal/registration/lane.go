@@ -153,11 +153,17 @@ func (p *pending) answer(r Receipt, err error) {
 	close(p.done)
 }
 
-// attempts is how often a batch is tried before its rows are tried one by one.
+// attempts is how often a batch is tried before it is cut in two to find what stands in its way.
 const attempts = 4
+
+// patience is how long a batch contends for a lock: who holds it longer holds it against everybody, and those who wait
+// are better told so.
+const patience = 5 * time.Second
 
 // settle answers every submission of the batch and returns how many were accepted.
 func (l *lane) settle(ctx context.Context, batch []*pending) int {
+	patient, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	thorough := false
 	var err error
 	for attempt := range attempts {
@@ -172,18 +178,18 @@ func (l *lane) settle(ctx context.Context, batch []*pending) int {
 		case errors.Is(err, ErrDuplicate):
 			l.trouble("duplicate")
 			thorough = true
-		case errors.Is(err, ErrContention):
+		case errors.Is(err, ErrContention) && patient.Err() == nil:
 			l.trouble("contention")
 			pause(ctx, attempt)
 		case errors.Is(err, ErrRejected):
 			l.trouble("rejected")
-			return l.oneByOne(ctx, batch, err)
+			return l.apart(ctx, batch, err)
 		default:
 			l.giveUp(batch, err)
 			return 0
 		}
 	}
-	return l.oneByOne(ctx, batch, err)
+	return l.apart(ctx, batch, err)
 }
 
 func (l *lane) trouble(kind string) {
@@ -202,17 +208,15 @@ func pause(ctx context.Context, attempt int) {
 	}
 }
 
-// oneByOne keeps one poisonous submission from taking the rest of its batch with it.
-func (l *lane) oneByOne(ctx context.Context, batch []*pending, cause error) int {
+// apart settles the halves of a batch on their own, so that a poisonous submission does not take the rest with it: among
+// 512 it is found within 19 transactions.
+func (l *lane) apart(ctx context.Context, batch []*pending, cause error) int {
 	if len(batch) == 1 {
 		l.poison(batch[0], cause)
 		return 0
 	}
-	accepted := 0
-	for i := range batch {
-		accepted += l.settle(ctx, batch[i:i+1])
-	}
-	return accepted
+	half := len(batch) / 2
+	return l.settle(ctx, batch[:half]) + l.settle(ctx, batch[half:])
 }
 
 func (l *lane) poison(p *pending, cause error) {
@@ -230,8 +234,7 @@ func (l *lane) poison(p *pending, cause error) {
 // giveUp answers a batch that the database could not take.
 func (l *lane) giveUp(batch []*pending, cause error) {
 	l.trouble("unavailable")
-	l.logOnceASecond("registrations are refused as overloaded until the database answers again; check that it runs, "+
-		"that its disk has room and that it is writable", cause)
+	l.logOnceASecond("registrations are refused as overloaded until the database answers again; "+advice(cause), cause)
 	for _, p := range batch {
 		if errors.Is(cause, ErrCommitUnknown) {
 			p.answer(Receipt{}, l.refuse(fault.Wrap(fault.OutcomeUnknown, cause).After(jitter())))
@@ -239,6 +242,14 @@ func (l *lane) giveUp(batch []*pending, cause error) {
 		}
 		p.answer(Receipt{}, l.refuse(l.overloaded(cause)))
 	}
+}
+
+// advice says what the operator can do.
+func advice(cause error) string {
+	if errors.Is(cause, ErrContention) {
+		return "another session holds a lock on the event: end its transaction"
+	}
+	return "check that it runs, that its disk has room and that it is writable"
 }
 
 func (l *lane) logOnceASecond(message string, cause error) {
