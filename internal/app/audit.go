@@ -60,9 +60,13 @@ func (p *program) audit(ctx context.Context, s *store.Store, slug string) ([]aud
 			continue
 		}
 		seen = true
-		err := s.Audit(ctx, stored.ID, func(source audit.Source) error {
+		err := s.Audit(ctx, stored.ID, func(source *store.Audited) error {
 			findings, err := audit.Event(ctx, time.Now(), source, secrets.ClaimsOf)
-			all = append(all, findings...)
+			if err != nil {
+				return err
+			}
+			followed, err := audit.Followed(ctx, stored.Event.Slug, source)
+			all = append(append(all, findings...), followed...)
 			return err
 		})
 		if err != nil {

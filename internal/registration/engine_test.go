@@ -139,7 +139,7 @@ func must(t testing.TB, err error) {
 func auditClean(t testing.TB, s *store.Store, now time.Time, eventIDs ...int64) {
 	t.Helper()
 	for _, eventID := range eventIDs {
-		err := s.Audit(context.Background(), eventID, func(source audit.Source) error {
+		err := s.Audit(context.Background(), eventID, func(source *store.Audited) error {
 			findings, err := audit.Event(context.Background(), now, source, conformance.Secrets().ClaimsOf)
 			for _, f := range findings {
 				if f.Broken {

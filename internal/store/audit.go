@@ -20,7 +20,7 @@ type Audited struct {
 }
 
 // Audit runs examine on one snapshot of the event.
-func (s *Store) Audit(ctx context.Context, eventID int64, examine func(audit.Source) error) error {
+func (s *Store) Audit(ctx context.Context, eventID int64, examine func(*Audited) error) error {
 	return s.read(ctx, func(tx bun.Tx) error { return examine(&Audited{tx: tx, eventID: eventID}) })
 }
 
@@ -115,4 +115,7 @@ func (a *Audited) number(ctx context.Context, query string) (int, error) {
 	return n, err
 }
 
-var _ audit.Source = (*Audited)(nil)
+var (
+	_ audit.Source  = (*Audited)(nil)
+	_ audit.Effects = (*Audited)(nil)
+)
