@@ -20,6 +20,7 @@ import (
 	"gapura/internal/provider/turnstile"
 	"gapura/internal/ratelimit"
 	"gapura/internal/redisstore"
+	"gapura/internal/site"
 )
 
 // guard is what stands before a node's calls.
@@ -137,6 +138,17 @@ func (c *Config) publicHost() string {
 		return ""
 	}
 	return u.Host
+}
+
+// captchaOfForm is what the form asks visitors to solve.
+func (c *Config) captchaOfForm() site.Captcha {
+	switch c.CaptchaProvider {
+	case "altcha":
+		return site.Captcha{Provider: "altcha", Action: gate.Order.Action()}
+	case "turnstile":
+		return site.Captcha{Provider: "turnstile", SiteKey: c.TurnstileSiteKey, Action: gate.Order.Action()}
+	}
+	return site.Captcha{}
 }
 
 // challenger makes ALTCHA's captchas for the API.
