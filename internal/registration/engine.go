@@ -20,13 +20,20 @@ import (
 
 // Limits bound what the engine takes on.
 type Limits struct {
-	Queue   int           // submissions that may wait for a commit, per event; one more is overloaded
+	Queue   int           // submissions that may ever wait for a commit, per event; one more is overloaded
 	Batch   int           // submissions in one transaction; 1 makes every request its own transaction
 	MaxWait time.Duration // what waited longer is not begun any more
+
+	// AimedWait is how long a submission may wait for its commit when the crowd is larger than what can be taken; 0: as long
+	// as Queue allows. A longer queue would sell no more places, it would only make everybody wait; a shorter one would run
+	// dry between two commits.
+	AimedWait time.Duration
 }
 
-// DefaultLimits keep the wait in the queue below about a quarter of a second at 8,000 orders a second.
-func DefaultLimits() Limits { return Limits{Queue: 2048, Batch: 512, MaxWait: 5 * time.Second} }
+// DefaultLimits bound the memory that waiting takes to about 20 MB and a batch to some 50 ms.
+func DefaultLimits() Limits {
+	return Limits{Queue: 8192, Batch: 512, MaxWait: 5 * time.Second, AimedWait: 250 * time.Millisecond}
+}
 
 // Config is what an Engine needs.
 type Config struct {
@@ -187,7 +194,7 @@ func (e *Engine) Event(slug string) (Live, error) {
 // full and the key has no order that this node remembers. Otherwise it returns nil.
 func (e *Engine) Shed(slug, rawKey string) error {
 	l, ok := e.lanes.Load().bySlug[slug]
-	if !ok || !l.queue.Full() {
+	if !ok || !l.full() {
 		return nil
 	}
 	if key, ok := KeyOf(rawKey); ok && e.recent.has(key) {

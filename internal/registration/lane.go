@@ -30,6 +30,7 @@ type lane struct {
 	lastLog    time.Time
 
 	live atomic.Pointer[Live]
+	room atomic.Int64 // submissions that may wait: what the lane settles in Limits.AimedWait
 }
 
 // pending is a submission that waits for its commit.
@@ -62,6 +63,9 @@ func (l *lane) register(ctx context.Context, key Key, print Fingerprint, request
 	}
 	submission.Key, submission.Fingerprint = key, print
 	p := &pending{request: request, submission: submission, revision: stored.Revision, since: now, done: make(chan struct{})}
+	if l.full() {
+		return Receipt{}, l.refuse(l.overloaded(nil))
+	}
 	if err := l.queue.Offer(p); err != nil {
 		return Receipt{}, l.refuse(l.overloaded(err))
 	}
@@ -128,11 +132,34 @@ func (l *lane) commit(ctx context.Context, batch []*pending) {
 		return
 	}
 	accepted := l.settle(ctx, batch)
+	l.learn(len(batch), l.engine.cfg.Clock.Now().Sub(begin))
 	if m := l.engine.cfg.Meter; m != nil {
 		end := l.engine.cfg.Clock.Now()
 		m.Committed(l.slug(), len(batch), accepted, begin.Sub(batch[0].since), end.Sub(begin))
 		m.Waiting(l.slug(), l.queue.Waiting())
 	}
+}
+
+// minRoom is enough for any batch that a slow start may gather.
+const minRoom = 512
+
+// learn follows the rate at which submissions are settled, slowly enough that one odd commit does not open or shut the door.
+func (l *lane) learn(settled int, took time.Duration) {
+	aimed := l.engine.cfg.Limits.AimedWait
+	if took <= 0 || aimed <= 0 {
+		return
+	}
+	const weight = 0.1
+	now := float64(settled) * aimed.Seconds() / took.Seconds()
+	l.room.Store(int64((1-weight)*float64(l.room.Load()) + weight*now))
+}
+
+// full reports whether one more submission would have to wait too long.
+func (l *lane) full() bool {
+	if l.queue.Full() {
+		return true
+	}
+	return l.engine.cfg.Limits.AimedWait > 0 && int64(l.queue.Waiting()) >= max(minRoom, l.room.Load())
 }
 
 // dropStale answers what waited too long; its sender has given up or will ask again with the same key.

@@ -184,7 +184,7 @@ func (s settings) load(ctx context.Context, d *database, l load) (*rehearse.Resu
 		return nil, t, err
 	}
 	if broken := rehearse.Broken(result.Findings); len(broken) > 0 {
-		return nil, t, fmt.Errorf("the crowd found a fault: %s", broken[0].Title.EN)
+		return nil, t, fmt.Errorf("the crowd found a fault: %s: %v %v", broken[0].Title.EN, broken[0].Examples, result.ByCode)
 	}
 	if server.crashed() {
 		return nil, t, errors.New("the server ended by itself; its last words are in " + filepath.Join(d.directory, "serve.log"))

@@ -26,23 +26,30 @@ import (
 
 const benchSlug = "bench-2027"
 
-// benchEvent has four categories, two claims a participant, and more places than any run takes.
-const benchEvent = `
+// benchTemplate has four categories, two claims a participant, and more places than any run takes.
+const benchTemplate = `
 slug: bench-2027
 name: {id: Bench 2027, en: Bench 2027}
 timezone: Asia/Jakarta
-starts_at: 2099-03-07T18:00
+starts_at: %[2]s
 venue: {name: Lapangan Gasibu, city: Bandung}
-registration: {opens_at: 2026-01-01T10:00, closes_at: 2099-02-20T23:59, hold: 60m, max_participants: 5, unique_by: [email, phone]}
+registration: {opens_at: %[1]s, closes_at: %[2]s, hold: 60m, max_participants: 5, unique_by: [email, phone]}
 categories:
   - {id: half, name: Half, distance_m: 21097, price: 350000}
   - {id: 10k, name: 10 K, distance_m: 10000, price: 250000, prices: [{name: Early bird, price: 200000, first: 20000}]}
   - {id: 5k, name: 5 K, distance_m: 5000, price: 150000}
   - {id: fun, name: Fun Run, distance_m: 5000, price: 0}
 quotas:
-  - {id: total, size: 50000000, categories: [half, 10k, 5k, fun]}
-  - {id: 10k, size: 20000000, categories: [10k]}
+  - {id: total, size: 9000000, categories: [half, 10k, 5k, fun]}
+  - {id: 10k, size: 9000000, categories: [10k]}
 `
+
+// benchEvent is open now; the race is in a hundred days.
+func benchEvent() []byte {
+	const local = "2006-01-02T15:04"
+	now := time.Now()
+	return fmt.Appendf(nil, benchTemplate, now.Add(-48*time.Hour).Format(local), now.Add(100*24*time.Hour).Format(local))
+}
 
 // database is a private database with a fresh schema for every server.
 type database struct {
@@ -117,7 +124,7 @@ func (s settings) start(ctx context.Context, d *database, more []string) (*serve
 	}
 	environment = append(append(environment, "HTTP_ADDR="+address), more...)
 	file := filepath.Join(d.directory, "event.yaml")
-	if err := os.WriteFile(file, []byte(benchEvent), 0o600); err != nil {
+	if err := os.WriteFile(file, benchEvent(), 0o600); err != nil {
 		return nil, err
 	}
 	for _, args := range [][]string{{"migrate"}, {"event", "apply", file}} {
@@ -229,7 +236,7 @@ func insertRows(ctx context.Context, d *database, length time.Duration) (float64
 		return 0, err
 	}
 	defer func() { _ = s.Close() }()
-	e, err := event.Parse([]byte(benchEvent))
+	e, err := event.Parse(benchEvent())
 	if err != nil {
 		return 0, err
 	}
@@ -266,7 +273,7 @@ func (d *database) rawStore(ctx context.Context) (*store.Store, int64, error) {
 	if _, err := s.Migrate(ctx); err != nil {
 		return nil, 0, err
 	}
-	e, err := event.Parse([]byte(benchEvent))
+	e, err := event.Parse(benchEvent())
 	if err != nil {
 		return nil, 0, err
 	}
