@@ -67,12 +67,14 @@ type Config struct {
 	MailPassword    string `env:"MAIL_PASSWORD" secret:"true"`
 	MailFromAddress string `env:"MAIL_FROM_ADDRESS" envDefault:"noreply@example.id"`
 	MailFromName    string `env:"MAIL_FROM_NAME" envDefault:"Gapura"`
+	MailRate        int    `env:"MAIL_RATE" envDefault:"100"` // mails a second from one process
 
 	MidtransServerKey    string `env:"MIDTRANS_SERVER_KEY" secret:"true"`
 	MidtransClientKey    string `env:"MIDTRANS_CLIENT_KEY"`
 	MidtransIsProduction bool   `env:"MIDTRANS_IS_PRODUCTION"`
 	MidtransBaseURL      string `env:"MIDTRANS_BASE_URL"`
 	MidtransSnapURL      string `env:"MIDTRANS_SNAP_URL"`
+	MidtransRate         int    `env:"MIDTRANS_RATE" envDefault:"50"` // calls a second from one process
 
 	CaptchaProvider    string `env:"CAPTCHA_PROVIDER" allowed:"none,altcha,turnstile"` // empty: altcha in production, none elsewhere
 	TurnstileSiteKey   string `env:"TURNSTILE_SITE_KEY"`
@@ -210,6 +212,14 @@ func (c *Config) check() error {
 	}{{"DB_PORT", c.DBPort}, {"REDIS_PORT", c.RedisPort}, {"MAIL_PORT", c.MailPort}} {
 		if port.value < 1 || port.value > 65535 {
 			fail("%s is %d: use a port from 1 to 65535", port.name, port.value)
+		}
+	}
+	for _, rate := range []struct {
+		name  string
+		value int
+	}{{"MAIL_RATE", c.MailRate}, {"MIDTRANS_RATE", c.MidtransRate}} {
+		if rate.value < 1 {
+			fail("%s is %d: use 1 or more a second", rate.name, rate.value)
 		}
 	}
 	if c.CommitBatch < 0 {

@@ -106,6 +106,7 @@ func (n *node) startQueue(handlers map[jobs.Kind]worker.Handler) error {
 	carrier := redisqueue.NewCarrier(q.client, clock.System{})
 	runner := worker.New(worker.Config{
 		Handlers: handlers, Ledger: n.store, Clock: clock.System{}, Log: n.program.log, Meter: n.telemetry,
+		Guards: n.program.cfg.guards,
 	})
 	served := servedQueues(handlers)
 	relay := &jobs.Relay{
@@ -121,6 +122,16 @@ func (n *node) startQueue(handlers map[jobs.Kind]worker.Handler) error {
 	})
 	n.work.Every("backlog", backlogEvery, n.countBacklog)
 	return nil
+}
+
+// guards are the limits of the calls to a provider, with the rate of the configuration.
+func (c *Config) guards(p jobs.Provider) jobs.GuardLimits {
+	limits := jobs.DefaultGuardLimits(p)
+	rate := map[jobs.Provider]int{jobs.Midtrans: c.MidtransRate, jobs.SMTP: c.MailRate}[p]
+	if rate > 0 {
+		limits.Rate, limits.Burst = float64(rate), rate
+	}
+	return limits
 }
 
 // servedQueues are the queues of the kinds that somebody here can do, the most urgent first.
