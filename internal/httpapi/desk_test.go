@@ -198,7 +198,7 @@ func newFixture(t testing.TB) *fixture {
 	t.Helper()
 	f := &fixture{desk: newDesk(t), till: &till{}, shelf: &shelf{}, clock: clock.NewManual(opened), stopped: make(chan struct{})}
 	f.api = New(Config{
-		Desk: f.desk, Cashier: f.till, Files: f.shelf, Gates: booth{}, Challenger: puzzles{}, Clock: f.clock, Log: slog.New(slog.DiscardHandler), BaseURL: "https://daftar.example.id", Stopped: f.stopped,
+		Desk: f.desk, Cashier: f.till, Files: f.shelf, Gates: booth{}, Queue: line{}, Challenger: puzzles{}, Clock: f.clock, Log: slog.New(slog.DiscardHandler), BaseURL: "https://daftar.example.id", Stopped: f.stopped,
 		Ready:   func(context.Context) error { return f.ready },
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "up 1\n") }),
 	})
@@ -214,6 +214,16 @@ func (f *fixture) ask(method, target, body string, header ...string) *httptest.R
 	w := httptest.NewRecorder()
 	f.api.ServeHTTP(w, r)
 	return w
+}
+
+// brokenReader is a connection that was lost.
+type brokenReader struct{}
+
+func (brokenReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+func requestOf(t testing.TB, method, target string, body io.Reader) (*http.Request, *httptest.ResponseRecorder) {
+	t.Helper()
+	return httptest.NewRequest(method, target, body), httptest.NewRecorder()
 }
 
 const goodOrder = `{"contact":{"name":"Siti Aminah","email":"siti@example.id","phone":"0812-3456-789"},

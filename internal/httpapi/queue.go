@@ -3,12 +3,14 @@ package httpapi
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"math"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"gapura/internal/fault"
 	"gapura/internal/registration"
@@ -172,10 +174,25 @@ func (a *API) decodeSmall(w http.ResponseWriter, r *http.Request, into any) erro
 		return fault.New(fault.UnsupportedMediaType)
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPassBody))
-	if err != nil {
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
 		return fault.New(fault.TooLarge).With("limit", maxPassBody)
+	case err != nil:
+		return fault.Wrap(fault.BadJSON, err)
+	case !utf8.Valid(body):
+		return fault.New(fault.BadJSON)
 	}
-	if err := json.Unmarshal(body, into); err != nil {
+	err = json.Unmarshal(body, into)
+	var wrong *json.UnmarshalTypeError
+	if errors.As(err, &wrong) {
+		at := ""
+		if wrong.Field != "" {
+			at = "/" + strings.ReplaceAll(wrong.Field, ".", "/")
+		}
+		return &fault.Fault{Code: fault.ValidationFailed, Fields: []fault.Field{{Pointer: at, Code: "wrong_type"}}}
+	}
+	if err != nil {
 		return fault.Wrap(fault.BadJSON, err)
 	}
 	return nil

@@ -59,8 +59,8 @@ func (a *API) queueRoutes() []route {
 			summary: "Exchange a ticket whose turn has come, once; a repeat gets the same pass until it expires",
 			request: reflect.TypeFor[PassRequest](), response: reflect.TypeFor[PassView](), success: 201,
 			faults: []fault.Code{
-				fault.BadJSON, fault.TooLarge, fault.UnsupportedMediaType, fault.KeyMissing, fault.QueuePassRequired, fault.NoSuchEvent,
-				fault.NotFound, fault.SoldOut, fault.Overloaded,
+				fault.BadJSON, fault.TooLarge, fault.UnsupportedMediaType, fault.ValidationFailed, fault.KeyMissing,
+				fault.QueuePassRequired, fault.NoSuchEvent, fault.NotFound, fault.SoldOut, fault.Overloaded,
 			},
 		},
 		{
