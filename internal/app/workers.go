@@ -48,6 +48,27 @@ func (q *queue) close() error {
 	return err
 }
 
+// limits of the relay. The server in this process spends longer on a push the longer its lists are.
+func (q *queue) limits() jobs.RelayLimits {
+	limits := jobs.DefaultRelayLimits()
+	if q.embedded != nil {
+		limits.Window = 500
+	}
+	return limits
+}
+
+// lanes of the workers. The server in this process serves one call at a time: a second taker would only wait for the first.
+func (q *queue) lanes() redisqueue.Lanes {
+	lanes := redisqueue.DefaultLanes()
+	if q.embedded == nil {
+		return lanes
+	}
+	for name, lane := range lanes {
+		lanes[name] = redisqueue.Lane{Takers: 1, Workers: lane.Takers * lane.Workers}
+	}
+	return lanes
+}
+
 // openQueue connects to the Redis of the configuration, or starts one in this process. It does not ask whether Redis
 // answers: registrations go on without it, and the jobs as soon as it is there.
 func (n *node) openQueue() (*queue, error) {
@@ -111,7 +132,7 @@ func (n *node) startQueue(handlers map[jobs.Kind]worker.Handler) error {
 	served := servedQueues(handlers)
 	relay := &jobs.Relay{
 		Outbox: n.store, Carrier: carrier, Queues: served, Clock: clock.System{}, Log: n.program.log, Meter: n.telemetry,
-		Limits: jobs.DefaultRelayLimits(),
+		Limits: q.limits(),
 	}
 	n.work.Go("relay", relay.Run)
 	n.work.Go("workers", func(ctx context.Context) { n.receive(ctx, q, runner, served) })
@@ -150,12 +171,8 @@ func servedQueues(handlers map[jobs.Kind]worker.Handler) []jobs.Queue {
 func (n *node) receive(ctx context.Context, q *queue, runner *worker.Runner, served []jobs.Queue) {
 	outcomes := lifecycle.NewGroup(context.WithoutCancel(ctx))
 	outcomes.Go("outcomes", runner.Work)
-	lanes := redisqueue.DefaultLanes()
-	for name := range lanes {
-		if !slices.Contains(served, name) {
-			delete(lanes, name)
-		}
-	}
+	lanes := q.lanes()
+	maps.DeleteFunc(lanes, func(name jobs.Queue, _ redisqueue.Lane) bool { return !slices.Contains(served, name) })
 	if err := redisqueue.Receive(ctx, q.client, lanes, n.program.log, runner.Do); err != nil {
 		n.program.log.Error("the workers cannot start", "error", err)
 	}
