@@ -3,8 +3,10 @@ package registration_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"gapura/internal/event"
+	"gapura/internal/fault"
 	"gapura/internal/registration"
 	"gapura/internal/store"
 	"gapura/test/conformance"
@@ -74,14 +76,14 @@ func visit(heard *answers, i int, slug string, n, other *node) {
 	crowd(3, func(click int) {
 		switch click {
 		case 0:
-			receipt, err := n.register(slug, k, r)
+			receipt, err := n.insist(slug, k, r)
 			heard.note(k, receipt, err)
 		case 1:
-			receipt, err := other.register(slug, k, r)
+			receipt, err := other.insist(slug, k, r)
 			heard.note(k, receipt, err)
 		default:
 			again := k + "-again"
-			receipt, err := other.register(slug, again, conformance.Request(i, categories[(i+1)%4]))
+			receipt, err := other.insist(slug, again, conformance.Request(i, categories[(i+1)%4]))
 			heard.note(again, receipt, err)
 		}
 	})
@@ -103,5 +105,18 @@ func (a *answers) soldExactly(t *testing.T, s *store.Store, eventID int64) {
 	got := taken(t, s, eventID, event.QuotaCounter("total"))
 	if want.Held = got.Held; got != want {
 		t.Errorf("the counter says %+v, want %+v", got, want)
+	}
+}
+
+// insist asks again, as a visitor's page does, for as long as the node is overloaded.
+func (n *node) insist(slug, k string, r registration.Request) (registration.Receipt, error) {
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for {
+		receipt, err := n.register(slug, k, r)
+		if fault.CodeOf(err) != fault.Overloaded {
+			return receipt, err
+		}
+		<-again.C
 	}
 }

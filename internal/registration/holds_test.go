@@ -55,7 +55,7 @@ func TestEndedHoldsAreOnSaleAgain(t *testing.T) {
 		}
 		heard := newAnswers()
 		crowd(2*places, func(i int) {
-			receipt, err := n.register(race, key(1000+i), conformance.Request(i, "10k"))
+			receipt, err := n.insist(race, key(1000+i), conformance.Request(i, "10k"))
 			heard.note(key(1000+i), receipt, err)
 		})
 		heard.check(t, s)

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,6 +26,9 @@ type Database struct {
 	Driver string
 	DSN    string
 	OnOpen func(*store.Store) // runs on every store that Store opens
+
+	once sync.Once
+	raw  *sql.DB
 }
 
 // Each runs test on every kind of database, beside each other. The package's TestMain must be peers.Main.
@@ -102,8 +106,14 @@ func (d *Database) Store(t testing.TB) *store.Store {
 	return s
 }
 
-// SQL opens the database beside the store: for what must be planted or seen without it.
+// SQL is the database beside the store: for what must be planted or seen without it.
 func (d *Database) SQL(t testing.TB) *sql.DB {
+	t.Helper()
+	d.once.Do(func() { d.openRaw(t) })
+	return d.raw
+}
+
+func (d *Database) openRaw(t testing.TB) {
 	t.Helper()
 	driver, dsn := "mysql", d.DSN
 	if d.Driver == store.DriverSQLite {
@@ -114,7 +124,7 @@ func (d *Database) SQL(t testing.TB) *sql.DB {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	return db
+	d.raw = db
 }
 
 // Exec runs a statement beside the store.
