@@ -31,7 +31,7 @@ func TestRate(t *testing.T) {
 			t.Fatal(err)
 		}
 		options.PoolSize = 40
-		measure(t, conformance.MariaDB(t), options, 40_000, 2000)
+		measure(t, conformance.MariaDB(t), load{options, jobs.DefaultRelayLimits(), redisqueue.DefaultLanes(), 40_000, 2000})
 	})
 	t.Run("SQLite, in process", func(t *testing.T) {
 		group := lifecycle.NewGroup(context.Background())
@@ -42,7 +42,9 @@ func TestRate(t *testing.T) {
 		defer server.Close()
 		defer halt(t, group)
 		d := &conformance.Database{Driver: store.DriverSQLite, DSN: t.TempDir() + "/gapura.db"} // on a real disk
-		measure(t, d, server.Options(), 5000, 200)
+		limits, lanes := jobs.DefaultRelayLimits(), redisqueue.DefaultLanes()                   // as internal/app has them
+		limits.Window, lanes[jobs.Bulk] = 500, redisqueue.Lane{Takers: 1, Workers: 16}
+		measure(t, d, load{server.Options(), limits, lanes, 5000, 200})
 	})
 }
 
@@ -73,13 +75,22 @@ func (d *delays) quantile(q float64) time.Duration {
 	return d.all[int(q*float64(len(d.all)-1))]
 }
 
-func measure(t *testing.T, d *conformance.Database, options *redis.Options, backlog, pace int) {
+// load is what one process gets to do, and with what.
+type load struct {
+	options *redis.Options
+	limits  jobs.RelayLimits
+	lanes   redisqueue.Lanes
+	backlog int // jobs that wait when it starts
+	pace    int // jobs a second after that
+}
+
+func measure(t *testing.T, d *conformance.Database, l load) {
 	t.Helper()
-	s := d.Store(t)
+	s, backlog, pace := d.Store(t), l.backlog, l.pace
 	m := &delays{}
 	done := newCounter()
 	plan(t, s, backlog)
-	stop := work(t, s, options, m, done)
+	stop := work(t, s, l, m, done)
 	defer stop()
 	begin := time.Now()
 	done.wait(t, backlog)
@@ -115,13 +126,13 @@ func plan(t *testing.T, s *store.Store, n int) {
 }
 
 // work runs one process with the product's own limits.
-func work(t *testing.T, s *store.Store, options *redis.Options, m jobs.Meter, done *counter) (stop func()) {
+func work(t *testing.T, s *store.Store, l load, m jobs.Meter, done *counter) (stop func()) {
 	t.Helper()
-	client := redis.NewClient(options)
+	client := redis.NewClient(l.options)
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	relay := &jobs.Relay{
 		Outbox: s, Carrier: redisqueue.NewCarrier(client, clock.System{}), Queues: jobs.Queues(), Clock: clock.System{}, Log: log,
-		Meter: m, Limits: jobs.DefaultRelayLimits(),
+		Meter: m, Limits: l.limits,
 	}
 	runner := worker.New(worker.Config{
 		Handlers: map[jobs.Kind]worker.Handler{jobs.Noop: func(context.Context, jobs.Job) error { return nil }},
@@ -131,7 +142,7 @@ func work(t *testing.T, s *store.Store, options *redis.Options, m jobs.Meter, do
 	outcomes.Go("outcomes", runner.Work)
 	group.Go("relay", relay.Run)
 	group.Go("workers", func(ctx context.Context) {
-		if err := redisqueue.Receive(ctx, client, redisqueue.DefaultLanes(), log, runner.Do); err != nil {
+		if err := redisqueue.Receive(ctx, client, l.lanes, log, runner.Do); err != nil {
 			t.Error(err)
 		}
 	})

@@ -180,7 +180,7 @@ func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 // policy retries at once, so that a test does not wait for a back-off.
 func policy(k jobs.Kind) jobs.Policy {
 	p := k.Policy()
-	p.Limit, p.Base, p.Cap, p.Provider = 3, 20*time.Millisecond, 20*time.Millisecond, jobs.NoProvider
+	p.Limit, p.Base, p.Cap, p.Provider = 10, 20*time.Millisecond, 20*time.Millisecond, jobs.NoProvider
 	return p
 }
 
@@ -277,6 +277,22 @@ func TestRedisIsKilledAndComesBack(t *testing.T) {
 	}
 	w.plan(100) // registrations go on
 	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.allDone()
+}
+
+func TestTheDatabaseIsKilledAndComesBack(t *testing.T) {
+	t.Parallel()
+	database, server := peers.PrivateMariaDB(t), peers.PrivateRedis(t)
+	w := newWay(t, conformance.On(t, database), &redis.Options{Addr: server.Address()})
+	w.plan(400)
+	w.start(all)
+	w.someDone(50)
+	if err := database.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := database.Start(); err != nil {
 		t.Fatal(err)
 	}
 	w.allDone()
@@ -417,7 +433,7 @@ func TestFailuresAllTheWay(t *testing.T) {
 		}
 		for _, letter := range letters {
 			r, err := w.store.JobRecord(t.Context(), time.Now(), letter.ID)
-			want := map[string]int{"1": 1, "2": 3}[letter.Arg]
+			want := map[string]int{"1": 1, "2": 10}[letter.Arg]
 			if err != nil || len(r.Failures) != want {
 				t.Errorf("letter %s has %d errors (%v), want %d", letter.Arg, len(r.Failures), err, want)
 			}
