@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -15,7 +16,7 @@ import (
 // System is what a command may touch of the machine.
 type System struct {
 	Out, Err    io.Writer
-	Environment []string // NAME=value
+	Environment []string // NAME=value; nil: the process's own
 	Directory   string   // where .env lies
 }
 
@@ -80,6 +81,9 @@ func Run(ctx context.Context, args []string, system System) (code int) {
 	parsed, err := parser.Parse(args)
 	if err != nil {
 		return complain(system.Err, fmt.Errorf("%w; see gapura --help", err), exitUsage)
+	}
+	if system.Environment == nil {
+		system.Environment = os.Environ()
 	}
 	cfg, err := loadConfig(system.Environment, system.Directory)
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -181,8 +180,10 @@ func (d *Desk) use(ctx context.Context, a Answer, s Solution) error {
 func sameHost(a, b string) bool { return hostName(a) == hostName(b) }
 
 func hostName(s string) string {
-	if host, _, err := net.SplitHostPort(s); err == nil {
-		s = host
+	if end := strings.LastIndexByte(s, ']'); strings.HasPrefix(s, "[") && end > 0 {
+		s = s[1:end] // an IPv6 address stands in brackets
+	} else if strings.Count(s, ":") == 1 {
+		s, _, _ = strings.Cut(s, ":")
 	}
 	return strings.ToLower(strings.TrimSuffix(s, "."))
 }

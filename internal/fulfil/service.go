@@ -215,13 +215,13 @@ func (s *Service) render(ctx context.Context, work func() ([]byte, error)) ([]by
 		return nil, ctx.Err()
 	}
 	defer func() { <-s.renderers }()
-	begin := time.Now() // of the processor, whatever the injected clock says
+	begin := s.Clock.Now()
 	content, err := work()
 	if err != nil {
 		return nil, jobs.Permanent(err)
 	}
 	if s.Busy != nil && s.Busy() {
-		rest := time.NewTimer(restFor * time.Since(begin))
+		rest := time.NewTimer(restFor * s.Clock.Now().Sub(begin))
 		defer rest.Stop()
 		select {
 		case <-rest.C:

@@ -23,3 +23,6 @@ func roomKey(eventID int64) string { return prefix + "room:" + strconv.FormatInt
 // engineKey is a hash of how the nodes' engines fare: by node, the moment in milliseconds and the sample as JSON, with a
 // space between.
 const engineKey = prefix + "engine"
+
+// cacheKey is a string: a finished document. It expires when it is as old as a document may be.
+func cacheKey(name string) string { return prefix + "cache:" + name }

@@ -73,7 +73,7 @@ func startRedis(dir string) (stop func(), err error) {
 			_ = c.Close()
 			return stop, nil
 		}
-		time.Sleep(5 * time.Millisecond) // the socket appears when the server listens
+		<-time.After(5 * time.Millisecond) // the socket appears when the server listens
 	}
 	stop()
 	return nil, errors.New("redis-server did not listen within 10 s")
@@ -300,4 +300,28 @@ func TestRedisGone(t *testing.T) {
 			t.Errorf("use %d: %v %v", i+1, first, err)
 		}
 	}
+}
+
+func TestCache(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		c := NewCache(s.client)
+		if got, err := c.Get(t.Context(), "page"); got != nil || err != nil {
+			t.Errorf("an empty cache has %q, %v", got, err)
+		}
+		if err := c.Set(t.Context(), "page", []byte("\x00<p>"), 500*time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := c.Get(t.Context(), "page"); string(got) != "\x00<p>" || err != nil {
+			t.Errorf("%q %v", got, err)
+		}
+		if ttl := s.client.PTTL(t.Context(), cacheKey("page")).Val(); ttl <= 0 || ttl > 500*time.Millisecond {
+			t.Errorf("kept for %v", ttl)
+		}
+		if s.pass != nil {
+			s.pass(500 * time.Millisecond)
+			if got, err := c.Get(t.Context(), "page"); got != nil || err != nil {
+				t.Errorf("after its time: %q %v", got, err)
+			}
+		}
+	})
 }

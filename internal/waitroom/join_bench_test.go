@@ -32,7 +32,7 @@ func BenchmarkJoin(b *testing.B) {
 	}
 	store.Interfere(func(method string) error {
 		if method == "SaveDraws" {
-			time.Sleep(10 * time.Millisecond)
+			<-time.After(10 * time.Millisecond) // a commit
 		}
 		return nil
 	})
