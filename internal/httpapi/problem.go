@@ -15,33 +15,7 @@ import (
 )
 
 // statusOf is the HTTP status of every code.
-func statusOf(code fault.Code) int {
-	switch code {
-	case fault.BadJSON, fault.KeyMissing:
-		return http.StatusBadRequest
-	case fault.TooLarge:
-		return http.StatusRequestEntityTooLarge
-	case fault.UnsupportedMediaType:
-		return http.StatusUnsupportedMediaType
-	case fault.ValidationFailed, fault.KeyReused:
-		return http.StatusUnprocessableEntity
-	case fault.KeyInFlight, fault.SoldOut, fault.PriceChanged, fault.AlreadyRegistered, fault.WrongState:
-		return http.StatusConflict
-	case fault.NotOpen, fault.Closed, fault.QueuePassRequired, fault.CaptchaFailed, fault.CrossOrigin:
-		return http.StatusForbidden
-	case fault.NotAllowed:
-		return http.StatusUnauthorized
-	case fault.NoSuchEvent, fault.NoSuchOrder, fault.NotFound:
-		return http.StatusNotFound
-	case fault.MethodNotAllowed:
-		return http.StatusMethodNotAllowed
-	case fault.RateLimited:
-		return http.StatusTooManyRequests
-	case fault.Overloaded, fault.OutcomeUnknown, fault.PaymentUnavailable, fault.NotReady:
-		return http.StatusServiceUnavailable
-	}
-	return http.StatusInternalServerError
-}
+func statusOf(code fault.Code) int { return code.HTTPStatus() }
 
 // statusClientGone is nginx's word for a visitor who hung up before the answer. Nobody reads it but the metrics, which would
 // count a failure of ours otherwise.

@@ -21,32 +21,12 @@ type problemView struct {
 	BackLink, Label string
 }
 
-// statusOf gives each code the status that the public contract names.
+// statusOf is the contract's status, but for a page without its token: a browser would answer 401 with a box for a password.
 func statusOf(code fault.Code) int {
-	switch code {
-	case fault.BadJSON, fault.KeyMissing:
-		return http.StatusBadRequest
-	case fault.TooLarge:
-		return http.StatusRequestEntityTooLarge
-	case fault.UnsupportedMediaType:
-		return http.StatusUnsupportedMediaType
-	case fault.ValidationFailed, fault.KeyReused:
-		return http.StatusUnprocessableEntity
-	case fault.KeyInFlight, fault.SoldOut, fault.PriceChanged, fault.AlreadyRegistered, fault.WrongState:
-		return http.StatusConflict
-	case fault.NotOpen, fault.Closed, fault.QueuePassRequired, fault.CaptchaFailed, fault.NotAllowed, fault.CrossOrigin:
+	if code == fault.NotAllowed {
 		return http.StatusForbidden
-	case fault.RateLimited:
-		return http.StatusTooManyRequests
-	case fault.Overloaded, fault.OutcomeUnknown, fault.PaymentUnavailable, fault.NotReady:
-		return http.StatusServiceUnavailable
-	case fault.NoSuchEvent, fault.NoSuchOrder, fault.NotFound:
-		return http.StatusNotFound
-	case fault.MethodNotAllowed:
-		return http.StatusMethodNotAllowed
-	default:
-		return http.StatusInternalServerError
 	}
+	return code.HTTPStatus()
 }
 
 func (s *Site) notFound(_ http.ResponseWriter, r *http.Request) error {
