@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
+	"gapura/internal/cache"
 	"gapura/internal/calm"
 	"gapura/internal/captcha"
 	"gapura/internal/clock"
@@ -30,6 +31,7 @@ type guard struct {
 	depth      calm.Depth
 	challenger httpapi.Challenger // nil: captchas are not made here
 	redis      *redis.Client      // nil: nothing is shared with other nodes
+	cache      *cache.Shared      // nil: the same
 }
 
 // Bounds of what the guard remembers in process.
@@ -56,6 +58,7 @@ func (n *node) openGuard() error {
 			return err
 		}
 		g.redis = newCacheClient(options)
+		g.cache = cache.New(redisstore.NewCache(g.redis), clock.System{})
 	}
 	n.guard = g
 	proxies, err := ratelimit.ParseProxies(strings.Join(cfg.TrustedProxies, ","))
@@ -173,6 +176,14 @@ func (g *guard) close() error {
 	return g.redis.Close()
 }
 
+func (g *guard) cacheFailures() float64 {
+	if g.cache == nil {
+		return 0
+	}
+	_, _, failures := g.cache.Counts()
+	return float64(failures)
+}
+
 // guardMeter counts in the node's metrics.
 type guardMeter struct{ limited, captchas *prometheus.CounterVec }
 
@@ -190,6 +201,8 @@ func (n *node) guardMeter(g *guard, limiter *ratelimit.Limiter) guardMeter {
 		func() float64 { return float64(limiter.SharedMisses()) }))
 	registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "gapura", Name: "inside",
 		Help: "Requests that are being worked on."}, func() float64 { return float64(g.calm.Inside()) }))
+	registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "gapura", Name: "cache_failures_total",
+		Help: "Times that the shared cache did not answer in time and was left alone for two seconds."}, g.cacheFailures))
 	for priority, name := range calm.Priorities() {
 		registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "gapura", Name: "shed_total",
 			Help: "Requests turned away at the door, by priority.", ConstLabels: prometheus.Labels{"priority": name}},

@@ -167,12 +167,12 @@ func (n *node) handler() (http.Handler, error) {
 	api := httpapi.New(httpapi.Config{
 		Desk: n.engine, Queue: n.rooms, Cashier: n.cashier(), Files: n.fulfilment.service, Gates: n.fulfilment.gates, Clock: clock.System{}, Log: n.program.log, BaseURL: n.program.cfg.baseURL(), Ready: n.ready,
 		Metrics: n.telemetry.handler(), Stopped: n.stopped,
-		Gate: n.guard.gate, Calm: n.guard.calm, Challenger: n.guard.challenger,
+		Gate: n.guard.gate, Calm: n.guard.calm, Challenger: n.guard.challenger, Cache: n.guard.cache,
 	})
 	pages, err := site.New(site.Config{
 		Desk: n.engine, Cashier: n.siteCashier(), Files: n.fulfilment.service, PaymentHosts: n.paymentHosts(), Clock: clock.System{},
 		BaseURL: n.program.cfg.baseURL(), Locale: n.program.cfg.AppLocale, Log: n.program.log,
-		Gate: n.guard.gate, Calm: n.guard.calm, Captcha: n.program.cfg.captchaOfForm(),
+		Gate: n.guard.gate, Calm: n.guard.calm, Captcha: n.program.cfg.captchaOfForm(), Cache: n.guard.cache,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("pages: %w", err)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"gapura/internal/cache"
 	"gapura/internal/calm"
 	"gapura/internal/clock"
 	"gapura/internal/gate"
@@ -25,13 +26,14 @@ type Desk interface {
 // Config is what the API needs.
 type Config struct {
 	Desk       Desk
-	Cashier    Cashier    // nil: nothing can be paid here
-	Files      Files      // nil: there are none
-	Gates      Gates      // nil: no tickets are signed here
-	Queue      Queue      // nil: no event has a waiting room
-	Gate       *gate.Gate // nil: nobody is limited, and no captcha is wanted
-	Calm       *calm.Gate // nil: nothing is shed at the door
-	Challenger Challenger // nil: captchas, if any, are not made here
+	Cashier    Cashier       // nil: nothing can be paid here
+	Files      Files         // nil: there are none
+	Gates      Gates         // nil: no tickets are signed here
+	Queue      Queue         // nil: no event has a waiting room
+	Gate       *gate.Gate    // nil: nobody is limited, and no captcha is wanted
+	Calm       *calm.Gate    // nil: nothing is shed at the door
+	Challenger Challenger    // nil: captchas, if any, are not made here
+	Cache      *cache.Shared // nil: prepared documents are not shared with other nodes
 	Clock      clock.Clock
 	Log        *slog.Logger
 	BaseURL    string                          // without a slash at its end, such as https://daftar.example.id
@@ -52,7 +54,7 @@ type API struct {
 
 // New returns the API's handler. It answers every path below /api/, /webhooks/ and its own few others.
 func New(cfg Config) *API {
-	a := &API{cfg: cfg, mux: http.NewServeMux()}
+	a := &API{cfg: cfg, mux: http.NewServeMux(), prepared: prepared{shared: cfg.Cache}}
 	a.routes = a.table()
 	for _, r := range a.routes {
 		if r.handler != nil {

@@ -2,13 +2,16 @@ package httpapi
 
 import (
 	"compress/gzip"
+	"context"
 	"io"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/andybalholm/brotli"
 
+	"gapura/internal/cache"
 	"gapura/internal/registration"
 )
 
@@ -144,6 +147,64 @@ func TestUnknownEventsDoNotFillTheMemory(t *testing.T) {
 	f.api.prepared.documents.Range(func(any, any) bool { kept++; return true })
 	if kept > 0 {
 		t.Errorf("%d documents of events that do not exist are kept", kept)
+	}
+}
+
+// shelfOfBytes is the cache that two nodes share.
+type shelfOfBytes struct {
+	mu   sync.Mutex
+	kept map[string][]byte
+	gone bool
+	asks []string
+}
+
+func (s *shelfOfBytes) Get(_ context.Context, name string) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asks = append(s.asks, name)
+	if s.gone {
+		return nil, errPlanted
+	}
+	return s.kept[name], nil
+}
+
+func (s *shelfOfBytes) Set(_ context.Context, name string, value []byte, _ time.Duration) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.gone {
+		return errPlanted
+	}
+	s.kept[name] = value
+	return nil
+}
+
+// Nodes answer with the same bytes while they share a cache; without it each makes its own, and names that somebody thinks up
+// never reach it.
+func TestNodesShareDocuments(t *testing.T) {
+	t.Parallel()
+	shared := &shelfOfBytes{kept: map[string][]byte{}}
+	one, two := newFixture(t), newFixture(t)
+	for _, f := range []*fixture{one, two} {
+		f.api.prepared.shared = cache.New(shared, f.clock)
+	}
+	const path = "/api/v1/events/night-run/availability"
+	two.ask("GET", path, "")
+	one.desk.live.Availability.State = registration.StateSoldOut
+	one.ask("GET", path, "")
+	two.clock.Advance(freshFor)
+	if a, b := one.ask("GET", path, ""), two.ask("GET", path, ""); a.Body.String() != b.Body.String() || a.Header().Get("Etag") != b.Header().Get("Etag") {
+		t.Errorf("two nodes answer\n%s\n%s", a.Body, b.Body)
+	}
+	if w := two.ask("GET", "/api/v1/events/made-up/availability", ""); w.Code != 404 || len(shared.kept) != 1 || len(shared.asks) != 1 {
+		t.Errorf("%d; asked for %v, kept %d", w.Code, shared.asks, len(shared.kept))
+	}
+	shared.mu.Lock()
+	shared.gone = true
+	shared.mu.Unlock()
+	two.desk.live.Availability.State = registration.StateClosed
+	two.clock.Advance(freshFor)
+	if w := two.ask("GET", path, ""); w.Code != 200 || !strings.Contains(w.Body.String(), "closed") {
+		t.Errorf("without the cache: %d %s", w.Code, w.Body)
 	}
 }
 

@@ -57,12 +57,21 @@ func (p *preparedPages) entry(key preparedKey) *prepared {
 // while it renders gets the last one. A page whose making fails is not kept.
 func (s *Site) servePrepared(w http.ResponseWriter, r *http.Request, key preparedKey, make func() (*view, error)) error {
 	e := s.prepared.entry(key)
+	// A page names its scripts, which a node of another version does not have.
+	shared := strings.Join(append([]string{"page", key.page, key.slug, key.lang}, s.assets.scripts...), " ")
 	b, err := e.get(s.config.Clock.Now(), func() ([]byte, error) {
+		if page := s.config.Cache.Get(r.Context(), shared); page != nil {
+			return page, nil
+		}
 		v, err := make()
 		if err != nil {
 			return nil, err
 		}
-		return s.render(v)
+		page, err := s.render(v)
+		if err == nil {
+			s.config.Cache.Set(r.Context(), shared, page, freshFor)
+		}
+		return page, err
 	})
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 
+	"gapura/internal/cache"
 	"gapura/internal/calm"
 	"gapura/internal/clock"
 	"gapura/internal/event"
@@ -24,9 +25,10 @@ type Config struct {
 	Files   Files   // nil: there are none
 	// PaymentHosts are where a form may lead the browser to, such as https://app.midtrans.com.
 	PaymentHosts []string
-	Gate         *gate.Gate // nil: nobody is limited, and no captcha is wanted
-	Calm         *calm.Gate // nil: nothing is shed at the door
-	Captcha      Captcha    // what the form shows; without a provider nothing
+	Gate         *gate.Gate    // nil: nobody is limited, and no captcha is wanted
+	Calm         *calm.Gate    // nil: nothing is shed at the door
+	Cache        *cache.Shared // nil: prepared pages are not shared with other nodes
+	Captcha      Captcha       // what the form shows; without a provider nothing
 	Clock        clock.Clock
 	BaseURL      string       // how the world reaches the pages, such as https://daftar.example.id; no slash at the end
 	Locale       string       // the language of a page that is asked for without ?lang=: id (if empty) or en
