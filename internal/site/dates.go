@@ -49,6 +49,15 @@ func (m moment) Day() string {
 	return fmt.Sprintf("%d %s %d", m.at.Day(), monthID(m.at.Month()), m.at.Year())
 }
 
+// FullSeconds is Full with seconds, where they matter.
+func (m moment) FullSeconds() string {
+	clock, link := m.at.Format("15.04.05"), " pukul "
+	if m.lang == english {
+		clock, link = m.at.Format("15:04:05"), ", "
+	}
+	return m.Day() + link + clock + " " + zoneName(m.at)
+}
+
 // DayOfMonth is "7".
 func (m moment) DayOfMonth() string { return strconv.Itoa(m.at.Day()) }
 

@@ -22,7 +22,8 @@ type eventView struct {
 	Opens       moment
 	Closes      moment
 	Notice      string // what stands in the way of registering; "" if nothing does
-	FormLink    string
+	FormLink    string // of the waiting room where there is one
+	Room        bool
 	Categories  []categoryCard
 	About       template.HTML
 	Schedule    []scheduleDay
@@ -93,7 +94,7 @@ func (s *Site) eventView(say words, live registration.Live) (eventView, error) {
 		Start: say.moment(e.StartsAt, zone), State: say.stateBadge(live),
 		Upcoming: state == registration.StateUpcoming, Open: state == registration.StateOpen,
 		Opens: say.moment(e.Rules.OpensAt, zone), Closes: say.moment(e.Rules.ClosesAt, zone),
-		Notice: say.notice(live), FormLink: s.link(say.lang, "/e/"+e.Slug+"/daftar", nil),
+		Notice: say.notice(live), FormLink: s.entry(say, live), Room: s.hasRoom(live),
 		Categories: say.categoryCards(live, s.config.Clock.Now()), About: about,
 		Schedule: say.schedule(e), Rules: say.rules(e),
 	}, nil

@@ -138,6 +138,10 @@ func (b *formBuilder) refusal(f *fault.Fault) string {
 		if b.filled.key != "" && f.Params["reason"] == "missing" {
 			return b.T("form.captcha_noscript")
 		}
+	case fault.QueuePassRequired:
+		if reason, ok := f.Params["reason"].(string); ok && b.has("waiting."+reason+".lead") {
+			return b.T("waiting." + reason + ".lead")
+		}
 	case fault.NotOpen:
 		return b.T("fault.not_open") + " " + b.T("event.opens_at", "when", b.moment(b.live.Event.Rules.OpensAt, b.live.Event.Location()).Full()) + "."
 	default:

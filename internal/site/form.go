@@ -28,6 +28,8 @@ type formView struct {
 	Expected     expectation
 	Open         bool
 	Upcoming     bool
+	Room         bool   // it is sent in one's turn
+	WaitingLink  string // where one waits for it
 	Opens        moment
 	Notice       string
 	Max          int
@@ -181,7 +183,8 @@ func (s *Site) formView(say words, live registration.Live, f *filled) formView {
 		PlainLink: s.link(say.lang, path, url.Values{"form": {"1"}}), Plain: f.key != "", Key: f.key,
 		Open:     live.Availability.State == registration.StateOpen,
 		Upcoming: live.Availability.State == registration.StateUpcoming,
-		Opens:    say.moment(e.Rules.OpensAt, zone), Notice: say.notice(live), Max: max(e.Rules.MaxParticipants, 1),
+		Room:     s.hasRoom(live), WaitingLink: s.entry(say, live),
+		Opens: say.moment(e.Rules.OpensAt, zone), Notice: say.notice(live), Max: max(e.Rules.MaxParticipants, 1),
 		Contact: b.contact(), Blank: b.participant("__n__", nil), GroupID: pointerID("/participants"),
 		GroupError: b.errors["/participants"], Alert: b.alert(), Summary: b.summary(),
 	}

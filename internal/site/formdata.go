@@ -1,6 +1,7 @@
 package site
 
 import (
+	"maps"
 	"time"
 
 	"gapura/internal/money"
@@ -17,6 +18,7 @@ type formData struct {
 	Categories []categoryData    `json:"categories"`
 	Questions  []questionData    `json:"questions"`
 	Captcha    *Captcha          `json:"captcha,omitempty"`
+	Room       bool              `json:"room,omitempty"` // one sends the form in one's turn
 	Texts      map[string]string `json:"texts"`
 }
 
@@ -41,6 +43,9 @@ func (s *Site) formData(say words, live registration.Live) formData {
 		Open: live.Availability.State != registration.StateUpcoming,
 		Texts: say.subset("js.", "fault.", "field.", "count.", "event.held_until", "form.contact", "form.errors", "form.not_sent",
 			"form.participant", "form.remove_n", "form.total"),
+	}
+	if data.Room = s.hasRoom(live); data.Room {
+		maps.Copy(data.Texts, say.subset("waiting."))
 	}
 	if s.config.Captcha.Provider != "" {
 		data.Captcha = &s.config.Captcha

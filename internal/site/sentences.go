@@ -12,7 +12,7 @@ func sentences() map[string]event.Text {
 	all := map[string]event.Text{}
 	for _, part := range []map[string]event.Text{
 		commonSentences(), eventSentences(), formSentences(), orderSentences(), problemSentences(), faultSentences(),
-		fieldSentences(), scriptSentences(),
+		fieldSentences(), scriptSentences(), waitingSentences(),
 	} {
 		maps.Copy(all, part)
 	}
@@ -60,6 +60,7 @@ func eventSentences() map[string]event.Text {
 		"event.venue":          {ID: "Lokasi", EN: "Venue"},
 		"event.date":           {ID: "Tanggal", EN: "Date"},
 		"event.register":       {ID: "Daftar sekarang", EN: "Register now"},
+		"event.queue":          {ID: "Ke ruang tunggu", EN: "To the waiting room"},
 		"event.prepare":        {ID: "Siapkan formulirmu", EN: "Prepare your form"},
 		"event.opens_at":       {ID: "Pendaftaran dibuka {when}", EN: "Registration opens {when}"},
 		"event.closes_at":      {ID: "Pendaftaran sampai {when}", EN: "Registration until {when}"},
@@ -126,6 +127,7 @@ func formSentences() map[string]event.Text {
 		"form.hold_note":        {ID: "Setelah dikirim, tempat ditahan {hold} untuk pembayaran.", EN: "Once sent, the places are held for {hold} for payment."},
 		"form.free_note":        {ID: "Pendaftaran gratis langsung terkonfirmasi.", EN: "A free registration is confirmed at once."},
 		"form.consent":          {ID: "Dengan mengirim, kamu menyatakan data ini benar, sudah disetujui semua peserta, dan boleh dipakai penyelenggara untuk menjalankan lomba ini.", EN: "By sending you confirm that these details are true, that every participant agrees, and that the organiser may use them to run this race."},
+		"js.send":               {ID: "Kirim pendaftaran", EN: "Send registration"},
 		"form.submit":           {ID: "Kirim pendaftaran", EN: "Send registration"},
 		"form.upcoming":         {ID: "Pendaftaran belum dibuka. Isi dulu dari sekarang: jawabanmu tersimpan di perangkat ini, dan tombol kirim aktif saat pendaftaran dibuka.", EN: "Registration is not open yet. Fill in the form now: your answers stay on this device, and the send button works once registration opens."},
 		"form.upcoming_plain":   {ID: "Pendaftaran belum dibuka. Kembali lagi {when}.", EN: "Registration is not open yet. Come back {when}."},

@@ -23,6 +23,7 @@ type Config struct {
 	Desk    registration.Desk
 	Cashier Cashier // nil: nothing can be paid here
 	Files   Files   // nil: there are none
+	Queue   Queue   // nil: no event has a waiting room
 	// PaymentHosts are where a form may lead the browser to, such as https://app.midtrans.com.
 	PaymentHosts []string
 	Gate         *gate.Gate    // nil: nobody is limited, and no captcha is wanted
@@ -86,6 +87,9 @@ func (s *Site) Register(mux *http.ServeMux) {
 	page("GET /e/{slug}", s.event)
 	page("GET /e/{slug}/daftar", s.form)
 	page("POST /e/{slug}/daftar", s.submit)
+	page("GET /e/{slug}/antre", s.waiting)
+	page("POST /e/{slug}/antre", s.join)
+	page("GET /e/{slug}/undian", s.draw)
 	page("GET /orders/{id}", s.limited(gate.Read, calm.Read, s.order))
 	page("POST /orders/{id}/pay", s.limited(gate.Pay, calm.Payment, s.pay))
 	page("GET /orders/{id}/{file}", s.limited(gate.Read, calm.Read, s.file))

@@ -18,6 +18,18 @@ export interface FormData {
   categories: Category[]
   questions: Question[]
   captcha?: CaptchaConfig
+  /** One sends the form in one's turn. */
+  room?: boolean
+}
+
+/** A visitor's turn in the waiting room. */
+export interface Turn {
+  /** Calls back whenever the turn comes or goes. */
+  start(changed: () => void): void
+  /** The pass for the order; '' while it is not the visitor's turn. */
+  pass(): string
+  /** The server did not take the pass. */
+  refused(reason: unknown): void
 }
 
 /** The registration form of an event. */
@@ -36,6 +48,7 @@ export class RegistrationForm {
     private readonly words: Words,
     private readonly kept: Keeper,
     private readonly session: Keeper,
+    private readonly turn: Turn | null = null,
   ) {
     this.keys = new Keys(kept, data.slug)
     this.drafts = new Drafts(kept, data.slug)
@@ -58,7 +71,19 @@ export class RegistrationForm {
     // Whoever only looks at the form loads no captcha.
     this.form.addEventListener('focusin', () => this.captcha?.prepare(), { once: true })
     window.addEventListener('pagehide', () => this.save())
-    if (!this.data.open) void this.waitForOpening()
+    if (this.turn) this.turn.start(() => this.turned())
+    else if (!this.data.open) void this.waitForOpening()
+  }
+
+  /** Until the turn comes the button checks the answers; then it sends them. Whoever came to send them need not press it again. */
+  private turned(): void {
+    const send = this.sendButton
+    if (!send || !this.turn) return
+    const comes = this.turn.pass() !== ''
+    send.textContent = this.words.say(comes ? 'js.send' : 'waiting.form.check')
+    if (!comes || location.hash !== '#kirim') return
+    history.replaceState(null, '', location.pathname + location.search)
+    void this.send()
   }
 
   private changed(): void {
@@ -221,6 +246,12 @@ export class RegistrationForm {
       return
     }
     this.save()
+    if (this.turn && this.turn.pass() === '') {
+      unmark(this.form)
+      document.getElementById('alert')?.toggleAttribute('hidden', true)
+      this.notice(this.words.say('waiting.form.checked'), [])
+      return
+    }
     const chosen = this.people.chosen()
     const { total } = quote(this.data.categories, chosen, this.agreed)
     const request = readRequest(this.form, this.data.lang)
@@ -249,7 +280,7 @@ export class RegistrationForm {
         this.keys.sending(key)
         return ask(`/api/v1/events/${encodeURIComponent(this.data.slug)}/orders`, signal, {
           method: 'POST',
-          headers: { 'Content-Type': 'application/json', Accept: 'application/json', 'Idempotency-Key': `"${key}"` },
+          headers: { 'Content-Type': 'application/json', Accept: 'application/json', 'Idempotency-Key': `"${key}"`, ...this.passHeader() },
           body,
         })
       },
@@ -261,6 +292,11 @@ export class RegistrationForm {
       tell: (news: News) => this.tell(news),
     }
     return submit(world, this.running!.signal)
+  }
+
+  private passHeader(): Record<string, string> {
+    const pass = this.turn?.pass()
+    return pass ? { 'Queue-Pass': pass } : {}
   }
 
   private find(key: string, signal: AbortSignal): ReturnType<typeof ask> {
@@ -298,7 +334,10 @@ export class RegistrationForm {
 
   private refused(problem: Problem, request: Request): void {
     if (problem.code === 'validation_failed' && problem.errors) this.showFaults(problem.errors)
-    else if (problem.code === 'price_changed' && typeof problem.total === 'number') this.askPrice(problem.total, request)
+    else if (problem.code === 'queue_pass_required' && this.turn) {
+      this.turn.refused(problem.reason)
+      this.alert(this.words.say('form.not_sent'), this.words.about('waiting', `${String(problem.reason)}.lead`, {}, problem.detail))
+    } else if (problem.code === 'price_changed' && typeof problem.total === 'number') this.askPrice(problem.total, request)
     else {
       const faults = soldOption(problem, request)
       const marked = sentences(faults, this.words, false)

@@ -3,7 +3,9 @@ import { countDown } from './countdown.ts'
 import { RegistrationForm, type FormData } from './form.ts'
 import { keeperOf } from './keep.ts'
 import { OrderPage } from './order.ts'
+import type { ProofData } from './proof.ts'
 import { pageData, Words } from './text.ts'
+import type { WaitingData } from './waiting.ts'
 import { clockSkew } from './world.ts'
 
 type PageData = FormData & { texts: Record<string, string> }
@@ -20,12 +22,24 @@ switch (document.body.dataset.page) {
     break
   case 'form': {
     const form = document.querySelector<HTMLFormElement>('#form')
-    if (form && data.slug) new RegistrationForm(form, data as FormData, words, kept, keeperOf(() => window.sessionStorage)).start()
+    if (form && data.slug) void openForm(form, data as FormData)
     break
   }
+  case 'waiting':
+    if (data.slug) void import('./waiting.ts').then((m) => new m.WaitingPage(data as WaitingData, words, kept).start())
+    break
+  case 'draw':
+    void import('./proof.ts').then((m) => m.proofPage(data as ProofData, words, kept))
+    break
   case 'order':
     new OrderPage(words, kept, new URLSearchParams(location.search).get('token') ?? '').start()
     break
+}
+
+/** The queue's own script is loaded where the race has one. */
+async function openForm(form: HTMLFormElement, of: FormData): Promise<void> {
+  const turn = of.room ? (await import('./waiting.ts')).formTurn(of.slug, of.lang, words, kept) : null
+  new RegistrationForm(form, of, words, kept, keeperOf(() => window.sessionStorage), turn).start()
 }
 
 /** When registration opens the page loads itself again, within three seconds of each other for all who wait. */

@@ -1,0 +1,257 @@
+import { captchaOf, type CaptchaConfig } from './captcha.ts'
+import { countDown } from './countdown.ts'
+import type { Turn } from './form.ts'
+import { Drafts, Keys, type Keeper } from './keep.ts'
+import { Line, type Phase, type View } from './line.ts'
+import type { State } from './queue.ts'
+import type { Words } from './text.ts'
+
+export interface WaitingData {
+  slug: string
+  lang: string
+  formLink: string
+  captcha?: CaptchaConfig
+}
+
+const tones: Record<Phase, string> = {
+  loading: 'soon', none: 'soon', before: 'soon', closed: 'soon', waiting: 'wait', paused: 'wait', turn: 'good', held: 'wait',
+  sold_out: 'off', ended: 'off', lapsed: 'off', used: 'off',
+}
+
+/** The waiting room: it shows where this browser stands and opens the way to the form when its turn comes. */
+export class WaitingPage {
+  private readonly line: Line
+  private readonly drafts: Drafts
+  private shown = ''
+  private counted = ''
+  private stopCounting = (): void => undefined
+
+  constructor(private readonly data: WaitingData, private readonly words: Words, kept: Keeper) {
+    const captcha = captchaOf(data.captcha, document.getElementById('captcha'), words, data.lang)
+    this.drafts = new Drafts(kept, data.slug)
+    this.line = new Line(data.slug, kept, new Keys(kept, data.slug), (view) => this.show(view), async () => {
+      const answer = (await captcha?.token()) ?? ''
+      captcha?.renew()
+      return answer
+    })
+  }
+
+  start(): void {
+    this.line.start()
+  }
+
+  private show(v: View): void {
+    const key = sentenceKey(v)
+    const values = said(v, this.words, this.data.lang)
+    const next = v.phase === 'waiting' && v.standing.ahead <= 0
+    text('room-badge', this.words.say(`waiting.${key}.badge`))
+    text('room-head', this.words.say(next ? 'waiting.next.head' : `waiting.${key}.head`, values))
+    text('room-lead', this.words.say(`waiting.${key}.lead`, values))
+    const tone = tones[v.phase]
+    const section = document.querySelector<HTMLElement>('.verdict.room')
+    if (section) section.className = `verdict ${tone} room`
+    const badge = document.getElementById('room-badge')
+    if (badge) badge.className = `badge ${tone}`
+    this.clock(v)
+    this.meter(v)
+    this.ticket(v)
+    this.actions(v, key)
+    this.link(v)
+    if (v.phase !== this.shown) {
+      if (this.shown) text('said', this.words.say(`waiting.${key}.head`, values))
+      document.title = document.title.replace(/^(\([^)]*\) )?/, v.phase === 'turn' ? `(${this.words.say('waiting.turn.badge')}) ` : '')
+      this.shown = v.phase
+    }
+  }
+
+  /** Counts down to opening, then to the end of the pass. */
+  private clock(v: View): void {
+    const box = document.getElementById('room-clock')
+    if (!box || !v.state) return
+    const waits = v.state.phase === 'before' || v.state.phase === 'closed'
+    const until = v.phase === 'turn' ? new Date(v.until).toISOString() : waits && v.phase !== 'sold_out' ? v.state.opens_at : ''
+    if (until === this.counted) return
+    this.counted = until
+    this.stopCounting()
+    box.replaceChildren()
+    if (!until) return
+    const clock = element('div', 'countdown')
+    clock.dataset.until = until
+    clock.setAttribute('role', 'timer')
+    box.append(clock)
+    this.stopCounting = countDown(clock, this.words, () => this.line.now(), () => v.phase === 'turn' && this.line.refused('lapsed'))
+  }
+
+  private meter(v: View): void {
+    const meter = document.getElementById('room-meter')
+    if (!meter || !v.state) return
+    const all = v.state.drawn + v.state.late
+    const waits = v.state.phase === 'open' && v.ticket !== null && (v.phase === 'waiting' || v.phase === 'paused' || v.phase === 'held')
+    meter.hidden = !waits || all === 0
+    // From where the line stood to this visitor: what was served of all in front.
+    const ahead = Math.max(v.standing.ahead, 0)
+    const done = Math.round((100 * v.state.served) / Math.max(v.state.served + ahead, 1))
+    meter.querySelector('progress')?.setAttribute('value', String(done))
+    meter.querySelector('.bar')?.setAttribute('aria-valuenow', String(done))
+  }
+
+  private ticket(v: View): void {
+    const box = document.getElementById('room-ticket')
+    if (!box) return
+    box.hidden = v.ticket === null
+    if (!v.ticket) return
+    text('room-number', grouped(v.ticket.number))
+    text('room-ticket-title', this.words.say(v.ticket.kind === 'drawn' ? 'waiting.number' : 'waiting.number_late'))
+    const place = document.getElementById('room-place')
+    if (!place || !v.state) return
+    place.hidden = v.ticket.kind !== 'late'
+    place.textContent = this.words.say('waiting.place', { n: number(v.state.drawn + v.ticket.place, this.data.lang) })
+  }
+
+  private actions(v: View, key: string): void {
+    const box = document.getElementById('room-actions')
+    if (!box) return
+    const filled = this.drafts.load() !== null
+    const want = `${key} ${filled} ${v.trouble}`
+    if (box.dataset.shown === want) return
+    box.dataset.shown = want
+    box.replaceChildren(...this.buttons(v, key, filled))
+    if (v.phase === 'turn') box.querySelector<HTMLElement>('.button')?.focus({ preventScroll: true })
+  }
+
+  private buttons(v: View, key: string, filled: boolean): HTMLElement[] {
+    const form = (label: string, hash = ''): HTMLElement => {
+      const a = element('a', 'button', this.words.say(label)) as HTMLAnchorElement
+      a.href = this.data.formLink + hash
+      return a
+    }
+    switch (v.phase) {
+      case 'none':
+      case 'lapsed':
+      case 'used': {
+        const label = v.phase === 'none' ? (key === 'none_draw' ? 'waiting.take' : 'waiting.queue') : 'waiting.again'
+        const taken = this.taker(label, v.phase === 'none')
+        return v.trouble ? [taken, element('p', 'note warn', this.words.say(troubleKey(v.trouble)))] : [taken]
+      }
+      case 'held':
+        return v.ticket ? [form(filled ? 'waiting.filled' : 'waiting.fill')] : [this.taker('waiting.queue', true)]
+      case 'turn':
+        return [filled ? form('waiting.send', '#kirim') : form('waiting.go')]
+      case 'before':
+      case 'closed':
+      case 'waiting':
+      case 'paused':
+        return [form(filled ? 'waiting.filled' : 'waiting.fill')]
+      default:
+        return []
+    }
+  }
+
+  private taker(label: string, first: boolean): HTMLElement {
+    const button = element('button', 'button', this.words.say(label)) as HTMLButtonElement
+    button.type = 'button'
+    button.addEventListener('click', () => {
+      button.disabled = true
+      button.textContent = this.words.say('waiting.taking')
+      const box = document.getElementById('room-actions')
+      if (box) box.dataset.shown = ''
+      void (first ? this.line.join() : this.line.again())
+    })
+    return button
+  }
+
+  private link(v: View): void {
+    const line = document.getElementById('room-link')
+    if (!line || v.phase === 'loading') return
+    line.classList.toggle('live', !v.stale)
+    const key = v.stale ? 'waiting.stale' : 'waiting.live'
+    if (line.textContent !== this.words.say(key)) line.textContent = this.words.say(key)
+    line.hidden = v.phase === 'sold_out' || v.phase === 'ended'
+  }
+}
+
+/** The turn of a form: a short line above it says how the queue stands. */
+export function formTurn(slug: string, lang: string, words: Words, kept: Keeper): Turn {
+  let changed = (): void => undefined
+  let before: string | null = null
+  let counted = ''
+  let stop = (): void => undefined
+  const line: Line = new Line(slug, kept, new Keys(kept, slug), (v) => {
+    const key = sentenceKey(v)
+    const values = said(v, words, lang)
+    const box = document.getElementById('queue')
+    if (box) box.className = `note queue-note ${tones[v.phase]}`
+    if (v.phase === 'none') text('queue-text', words.say('waiting.form.none'))
+    else if (v.phase !== 'loading') text('queue-text', `${words.say(`waiting.${key}.head`, values)} ${words.say(`waiting.${key}.lead`, values)}`)
+    const clock = document.getElementById('queue-clock')
+    const until = v.phase === 'turn' ? new Date(v.until).toISOString() : ''
+    if (clock && until !== counted) {
+      counted = until
+      stop()
+      clock.replaceChildren()
+      if (until) {
+        const count = element('div', 'countdown')
+        count.dataset.until = until
+        clock.append(count)
+        stop = countDown(count, words, () => line.now(), () => line.refused('lapsed'))
+      }
+    }
+    if (line.pass() !== before) {
+      before = line.pass()
+      changed()
+    }
+  })
+  return {
+    start: (callback) => {
+      changed = callback
+      changed()
+      line.start()
+    },
+    pass: () => line.pass(),
+    refused: (reason) => line.refused(reason),
+  }
+}
+
+function sentenceKey(v: View): string {
+  if (v.phase === 'none' && v.state?.phase === 'before' && v.state.commitment) return 'none_draw'
+  if ((v.phase === 'before' || v.phase === 'closed') && !v.state?.commitment) return 'before_fifo'
+  return v.phase
+}
+
+function said(v: View, words: Words, lang: string): Record<string, string> {
+  const people = v.phase === 'before' || v.phase === 'closed' ? (v.state as State).drawn : v.standing.ahead
+  return { n: people < 0 ? words.say('waiting.some') : number(people, lang), time: lasting(v.standing.wait, words) }
+}
+
+function lasting(milliseconds: number, words: Words): string {
+  const minutes = Math.ceil(milliseconds / 60_000)
+  if (milliseconds < 0) return words.say('waiting.time_unknown')
+  if (milliseconds < 60_000) return words.say('waiting.time_soon')
+  if (minutes < 60) return words.say('waiting.time_minutes', { n: minutes })
+  return words.say('waiting.time_hours', { n: Math.floor(minutes / 60), m: minutes % 60 })
+}
+
+function troubleKey(code: string): string {
+  if (code === 'rate_limited') return 'waiting.limited'
+  return code === 'captcha_failed' ? 'waiting.captcha' : 'waiting.trouble'
+}
+
+function number(n: number, lang: string): string {
+  return new Intl.NumberFormat(lang).format(n)
+}
+
+function grouped(n: string): string {
+  return n.replace(/(.{4})(?=.)/g, '$1 ')
+}
+
+function text(id: string, said: string): void {
+  const e = document.getElementById(id)
+  if (e && e.textContent !== said) e.textContent = said
+}
+
+function element(tag: string, className: string, content = ''): HTMLElement {
+  const e = document.createElement(tag)
+  if (className) e.className = className
+  if (content) e.textContent = content
+  return e
+}
