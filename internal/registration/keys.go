@@ -144,7 +144,7 @@ func (s Secrets) Token(order id.ID) string {
 
 // TokenValid reports whether token opens the order, in time that does not depend on where it differs.
 func (s Secrets) TokenValid(order id.ID, given string) bool {
-	raw, err := base64.RawURLEncoding.DecodeString(given)
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(given) // one spelling: 16 others would have the same 128 bits
 	if err != nil {
 		return false
 	}

@@ -340,10 +340,9 @@ func badTokens(t *testing.T, n *node) {
 		}
 	}
 	own, foreign := orders[0], orders[1].Token
-	last := own.Token[len(own.Token)-1]
 	for name, token := range map[string]string{
 		"none": "", "foreign": foreign, "truncated": own.Token[:len(own.Token)-1], "longer": own.Token + "A", "upper case": strings.ToUpper(own.Token),
-		"another last character": own.Token[:len(own.Token)-1] + string(last^1), "the id": own.ID, "zeros": strings.Repeat("A", len(own.Token)),
+		"the id": own.ID, "zeros": strings.Repeat("A", len(own.Token)),
 	} {
 		for _, call := range []string{"GET /api/v1/orders/%s", "GET /api/v1/orders/%s/stream", "POST /api/v1/orders/%s/cancel", "POST /api/v1/orders/%s/payments"} {
 			a := send(t, n, fmt.Sprintf(call+" HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: 0\r\n\r\n", own.ID, token), false)
@@ -358,8 +357,16 @@ func badTokens(t *testing.T, n *node) {
 			}
 		}
 	}
-	if a := send(t, n, fmt.Sprintf("GET /api/v1/orders/%s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", own.ID, own.Token), false); a.status != 200 {
-		t.Errorf("with its own token: %d %s", a.status, a.body)
+	// The last of 22 characters has bits to spare: only one of the 64 may open the order.
+	opened := ""
+	for _, last := range "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_" {
+		token := own.Token[:len(own.Token)-1] + string(last)
+		if a := send(t, n, fmt.Sprintf("GET /api/v1/orders/%s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", own.ID, token), false); a.status == 200 {
+			opened += token
+		}
+	}
+	if opened != own.Token {
+		t.Errorf("opened by %q, not by %q alone", opened, own.Token)
 	}
 }
 
