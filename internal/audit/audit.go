@@ -62,6 +62,7 @@ type examiner struct {
 	shared  int                          // live participants that share a claim
 	stuck   int
 	unheld  int // unpaid orders that nothing will end
+	overdue int // orders that are looked at by expiry again and again although they are not unpaid
 	lastID  id.ID
 	sum     money.Rupiah
 	total   money.Rupiah
@@ -120,6 +121,9 @@ const grace = time.Minute
 func (x *examiner) openOrder(e Entry) {
 	x.lastID, x.total, x.sum = e.Order, e.Total, 0
 	if e.Status != registration.AwaitingPayment {
+		if e.Held {
+			x.overdue++
+		}
 		return
 	}
 	if x.now.Sub(e.ExpiresAt) > grace {
@@ -178,8 +182,25 @@ func (x *examiner) counters() []Finding {
 				c, stored.Taken, stored.Held, counted.Taken, counted.Held))
 		}
 	}
+	findings = append(findings, x.limits()...)
 	if len(findings) == 0 {
 		findings = append(findings, x.finding(2, false, "%d counters equal the rows", len(all)))
+	}
+	return findings
+}
+
+// limits compares what the counters refuse beyond with what the event says: a larger limit would oversell, a smaller one
+// leaves places unsold.
+func (x *examiner) limits() []Finding {
+	var findings []Finding
+	for _, limit := range x.ledger.Event.Counters() {
+		stored, ok := x.ledger.Counters[limit.Counter]
+		switch {
+		case !ok:
+			findings = append(findings, x.finding(2, true, "%s: there is no counter", limit.Counter))
+		case stored.Limit != limit.Limit:
+			findings = append(findings, x.finding(2, true, "%s: the counter's limit is %d, the event's %d", limit.Counter, stored.Limit, limit.Limit))
+		}
 	}
 	return findings
 }
@@ -226,6 +247,8 @@ func (x *examiner) orders(ctx context.Context, s Source) ([]Finding, error) {
 		x.finding(4, sharedKeys > 0, "%d keys with more than one order", sharedKeys),
 		x.finding(5, count != last || highest != last || childless > 0,
 			"%d orders, highest number %d, last number given %d, %d without participants", count, highest, last, childless),
-		x.finding(9, x.stuck > 0 || x.unheld > 0, "%d orders still unpaid a minute after their hold, %d that nothing will end", x.stuck, x.unheld),
+		x.finding(9, x.stuck+x.unheld+x.overdue > 0,
+			"%d orders still unpaid a minute after their hold, %d that nothing will end, %d with a hold that are not unpaid",
+			x.stuck, x.unheld, x.overdue),
 	}, nil
 }
