@@ -3,6 +3,7 @@ package whole
 import (
 	"bufio"
 	"context"
+	"database/sql"
 	"fmt"
 	"io"
 	"net"
@@ -370,4 +371,46 @@ func page(n *node, path string) string {
 	defer func() { _ = w.Body.Close() }()
 	text, _ := io.ReadAll(w.Body)
 	return string(text)
+}
+
+// A database that takes no writes, as a full disk or a failover leaves it: reads go on, orders are told to come back, the log
+// says what to do, and the same key is served when it is over.
+func TestAReadOnlyDatabaseIsOverloaded(t *testing.T) {
+	t.Parallel()
+	database := peers.PrivateMariaDB(t)
+	i := onMariaDB(t, database)
+	i.apply(t, 10)
+	n := i.serve(t)
+	admin, err := sql.Open("mysql", database.AdminDSN(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = admin.Close() }()
+	readOnly := func(value int) {
+		if _, err := admin.ExecContext(t.Context(), fmt.Sprintf("SET GLOBAL read_only = %d", value)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	readOnly(1)
+	refused := send(t, n, post("the-same-key-before-and-after", order(1, "Siti Aminah")), false)
+	if code, _ := refused.problem(t); refused.status != http.StatusServiceUnavailable || code != "overloaded" || refused.header.Get("Retry-After") == "" {
+		t.Errorf("%d %v %s", refused.status, refused.header, refused.body)
+	}
+	if got := status(n, "/api/v1/events/night-run"); got != http.StatusOK {
+		t.Errorf("reading: %d", got)
+	}
+	if left := i.rows(t); left["orders"]+left["participants"]+left["claims"] > 0 {
+		t.Errorf("a refusal left %v", left)
+	}
+	readOnly(0)
+	if a := send(t, n, post("the-same-key-before-and-after", order(1, "Siti Aminah")), false); a.status != http.StatusCreated {
+		t.Errorf("afterwards: %d %s", a.status, a.body)
+	}
+	if err := n.stop(); err != nil {
+		t.Error(err)
+	}
+	if !strings.Contains(n.log.String(), "check that it runs, that its disk has room and that it is writable") {
+		t.Errorf("the log does not say what to do:\n%s", n.log)
+	}
+	i.clean(t)
 }
