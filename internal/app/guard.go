@@ -91,9 +91,11 @@ func newCacheClient(options *redis.Options) *redis.Client {
 	const patience = 20 * time.Millisecond
 	o := *options
 	o.PoolSize, o.PoolTimeout, o.MaxRetries = 32, patience, -1
-	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = time.Second, 5*patience, 5*patience
+	o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.DialerRetries = time.Second, 5*patience, 5*patience, 1
 	o.ContextTimeoutEnabled = true
-	return redis.NewClient(&o)
+	client := redis.NewClient(&o)
+	client.AddHook(redisstore.NewBreaker(clock.System{}))
+	return client
 }
 
 func (n *node) sharedLimits(g *guard) ratelimit.Shared {
