@@ -9,6 +9,10 @@ import (
 // ordinary day brings.
 const busyFrom = 100
 
+// stampedeFrom is how many registrations a second leave one process that does everything no room for what follows them: its
+// one writer would spend every second millisecond on it. Payments go on; the rest waits in the outbox until the crowd has passed.
+const stampedeFrom = 1000
+
 // rush tells whether this process is busy with registrations. It is safe for concurrent use.
 type rush struct {
 	mu    sync.Mutex
@@ -24,11 +28,14 @@ func (r *rush) add(n int) {
 	r.n += n
 }
 
-func (r *rush) busy() bool {
+func (r *rush) busy() bool { return r.rate() >= busyFrom }
+
+// rate is about how many registrations came in the last second.
+func (r *rush) rate() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.turn(time.Now())
-	return max(r.n, r.last) >= busyFrom
+	return max(r.n, r.last)
 }
 
 func (r *rush) turn(now time.Time) {

@@ -30,46 +30,27 @@ func (n *node) handlers() map[jobs.Kind]worker.Handler {
 	return all
 }
 
-// queue is the way of the jobs through Redis.
+// queue is the way of the jobs: through Redis, or inside this process.
 type queue struct {
-	client   *redis.Client
-	embedded *redisqueue.Embedded // nil: somebody else's Redis
+	client *redis.Client // nil: inside this process
+	local  *worker.Local
 }
 
-// close ends the connections, and the server in this process if there is one. Everything that uses them has ended.
+// close ends the connections. Everything that uses them has ended.
 func (q *queue) close() error {
-	if q == nil {
+	if q == nil || q.client == nil {
 		return nil
 	}
-	err := q.client.Close()
-	if q.embedded != nil {
-		q.embedded.Close()
-	}
-	return err
+	return q.client.Close()
 }
 
-// limits of the relay. The server in this process spends longer on a push the longer its lists are.
-func (q *queue) limits() jobs.RelayLimits {
-	limits := jobs.DefaultRelayLimits()
-	if q.embedded != nil {
-		limits.Window = 500
-	}
-	return limits
+// localWorkers is how many jobs of each queue run at a time when one process does everything. Planning has the most, because
+// what is planned at the same time shares a transaction.
+func localWorkers() map[jobs.Queue]int {
+	return map[jobs.Queue]int{jobs.Plan: 64, jobs.Payment: 16, jobs.Ticket: 2, jobs.Mail: 4, jobs.Bulk: 4}
 }
 
-// lanes of the workers. The server in this process serves one call at a time: a second taker would only wait for the first.
-func (q *queue) lanes() redisqueue.Lanes {
-	lanes := redisqueue.DefaultLanes()
-	if q.embedded == nil {
-		return lanes
-	}
-	for name, lane := range lanes {
-		lanes[name] = redisqueue.Lane{Takers: 1, Workers: lane.Takers * lane.Workers}
-	}
-	return lanes
-}
-
-// openQueue connects to the Redis of the configuration, or starts one in this process. It does not ask whether Redis
+// openQueue connects to the Redis of the configuration, or carries jobs in this process. It does not ask whether Redis
 // answers: registrations go on without it, and the jobs as soon as it is there.
 func (n *node) openQueue() (*queue, error) {
 	if n.program.cfg.QueueConnection == "redis" {
@@ -82,11 +63,7 @@ func (n *node) openQueue() (*queue, error) {
 	if !n.program.embedded() {
 		n.program.log.Warn("QUEUE_CONNECTION is memory: run no second gapura work beside this one, or set it to redis")
 	}
-	server, err := redisqueue.StartEmbedded(n.work)
-	if err != nil {
-		return nil, err
-	}
-	return &queue{client: redis.NewClient(server.Options()), embedded: server}, nil
+	return &queue{local: worker.NewLocal(n.program.log)}, nil
 }
 
 // Connections to Redis: the relay's senders, one look a lane and the workers that report an end. A lane's subscription is
@@ -124,25 +101,33 @@ func (n *node) startQueue(handlers map[jobs.Kind]worker.Handler) error {
 		return err
 	}
 	n.queue = q
-	carrier := redisqueue.NewCarrier(q.client, clock.System{})
 	runner := worker.New(worker.Config{
 		Handlers: handlers, Ledger: n.store, Clock: clock.System{}, Log: n.program.log, Meter: n.telemetry,
 		Guards: n.program.cfg.guards,
 	})
 	served := servedQueues(handlers)
 	relay := &jobs.Relay{
-		Outbox: n.store, Carrier: carrier, Queues: served, Clock: clock.System{}, Log: n.program.log, Meter: n.telemetry,
-		Limits: q.limits(),
+		Outbox: n.store, Queues: served, Clock: clock.System{}, Log: n.program.log, Meter: n.telemetry, Limits: jobs.DefaultRelayLimits(),
+	}
+	if q.local != nil {
+		relay.Carrier = q.local
+		relay.Held = func(q jobs.Queue) bool { return q != jobs.Payment && n.telemetry.rush.rate() >= stampedeFrom }
+		n.work.Go("workers", func(ctx context.Context) { n.workLocally(ctx, q.local, runner, served) })
+	} else {
+		carrier := redisqueue.NewCarrier(q.client, clock.System{})
+		relay.Carrier = carrier
+		n.work.Go("workers", func(ctx context.Context) { n.receive(ctx, q.client, runner, served) })
+		n.work.Every("queue sweep", sweepQueueEvery, func(ctx context.Context) { n.sweepQueue(ctx, carrier) })
 	}
 	n.work.Go("relay", relay.Run)
-	n.work.Go("workers", func(ctx context.Context) { n.receive(ctx, q, runner, served) })
-	n.work.Every("queue sweep", sweepQueueEvery, func(ctx context.Context) {
-		if swept, err := carrier.Sweep(ctx); err == nil && swept > 0 { // an error is the relay's to report
-			n.program.log.Info("remains of lost jobs were removed from Redis", "tasks", swept)
-		}
-	})
 	n.work.Every("backlog", backlogEvery, n.countBacklog)
 	return nil
+}
+
+func (n *node) sweepQueue(ctx context.Context, carrier *redisqueue.Carrier) {
+	if swept, err := carrier.Sweep(ctx); err == nil && swept > 0 { // an error is the relay's to report
+		n.program.log.Info("remains of lost jobs were removed from Redis", "tasks", swept)
+	}
 }
 
 // guards are the limits of the calls to a provider, with the rate of the configuration.
@@ -167,15 +152,41 @@ func servedQueues(handlers map[jobs.Kind]worker.Handler) []jobs.Queue {
 	})
 }
 
-// receive runs jobs until ctx ends, and then writes the last outcomes down.
-func (n *node) receive(ctx context.Context, q *queue, runner *worker.Runner, served []jobs.Queue) {
+// receive runs jobs out of Redis until ctx ends, and then writes the last outcomes down.
+func (n *node) receive(ctx context.Context, client *redis.Client, runner *worker.Runner, served []jobs.Queue) {
+	lanes := redisqueue.DefaultLanes()
+	maps.DeleteFunc(lanes, func(name jobs.Queue, _ redisqueue.Lane) bool { return !slices.Contains(served, name) })
+	n.withOutcomes(ctx, runner, func() {
+		if err := redisqueue.Receive(ctx, client, lanes, n.program.log, runner.Do); err != nil {
+			n.program.log.Error("the workers cannot start", "error", err)
+		}
+	})
+}
+
+// localDrain is how long running jobs have when the program is told to stop.
+const localDrain = 10 * time.Second
+
+// workLocally runs jobs inside this process until ctx ends, and then writes the last outcomes down.
+func (n *node) workLocally(ctx context.Context, local *worker.Local, runner *worker.Runner, served []jobs.Queue) {
+	workers := localWorkers()
+	maps.DeleteFunc(workers, func(name jobs.Queue, _ int) bool { return !slices.Contains(served, name) })
+	n.withOutcomes(ctx, runner, func() {
+		group := lifecycle.NewGroup(ctx)
+		local.Receive(group, workers, runner.Do)
+		<-ctx.Done()
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), localDrain)
+		defer cancel()
+		if err := group.Stop(drain); err != nil {
+			n.program.log.Error("workers", "error", err)
+		}
+	})
+}
+
+// withOutcomes writes outcomes down while work runs and after it.
+func (n *node) withOutcomes(ctx context.Context, runner *worker.Runner, work func()) {
 	outcomes := lifecycle.NewGroup(context.WithoutCancel(ctx))
 	outcomes.Go("outcomes", runner.Work)
-	lanes := q.lanes()
-	maps.DeleteFunc(lanes, func(name jobs.Queue, _ redisqueue.Lane) bool { return !slices.Contains(served, name) })
-	if err := redisqueue.Receive(ctx, q.client, lanes, n.program.log, runner.Do); err != nil {
-		n.program.log.Error("the workers cannot start", "error", err)
-	}
+	work()
 	if err := outcomes.Stop(context.WithoutCancel(ctx)); err != nil { // Work bounds its own end
 		n.program.log.Error("workers", "error", err)
 	}

@@ -60,6 +60,7 @@ type Relay struct {
 	Log     *slog.Logger
 	Meter   Meter
 	Limits  RelayLimits
+	Held    func(q Queue) bool // a queue of which nothing is sent now; nil: none
 
 	trouble bool // was reported
 }
@@ -137,7 +138,11 @@ func (r *Relay) Pass(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	for _, queue := range due {
-		full, err := r.serve(ctx, queue, r.Limits.Window-waiting[queue])
+		room := r.Limits.Window - waiting[queue]
+		if r.Held != nil && r.Held(queue) {
+			room = 0
+		}
+		full, err := r.serve(ctx, queue, room)
 		if err != nil {
 			return false, err
 		}

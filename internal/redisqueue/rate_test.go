@@ -35,7 +35,7 @@ func TestRate(t *testing.T) {
 	})
 	t.Run("SQLite, in process", func(t *testing.T) {
 		group := lifecycle.NewGroup(context.Background())
-		server, err := redisqueue.StartEmbedded(group)
+		server, err := startEmbedded(group)
 		if err != nil {
 			t.Fatal(err)
 		}

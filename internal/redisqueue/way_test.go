@@ -77,7 +77,7 @@ func onEach(t *testing.T, test func(t *testing.T, w *way, wipe func())) {
 	t.Run("embedded", func(t *testing.T) {
 		t.Parallel()
 		group := lifecycle.NewGroup(context.Background())
-		server, err := redisqueue.StartEmbedded(group)
+		server, err := startEmbedded(group)
 		if err != nil {
 			t.Fatal(err)
 		}

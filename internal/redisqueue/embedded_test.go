@@ -1,4 +1,4 @@
-package redisqueue
+package redisqueue_test
 
 import (
 	"context"
@@ -12,17 +12,17 @@ import (
 	"gapura/internal/lifecycle"
 )
 
-// Embedded is a Redis inside this process, for a program that is all there is. It listens on the loopback interface behind
+// embedded is a Redis inside this process, for a program that is all there is. It listens on the loopback interface behind
 // a password of its own, because others may have accounts on the machine, and it forgets everything when it ends: the
 // outbox does not.
-type Embedded struct {
+type embedded struct {
 	server *miniredis.Miniredis
 	secret string
 }
 
-// StartEmbedded starts a server whose time goes on while group lives.
-func StartEmbedded(group *lifecycle.Group) (*Embedded, error) {
-	e := &Embedded{server: miniredis.NewMiniRedis(), secret: rand.Text()}
+// startEmbedded starts a server whose time goes on while group lives.
+func startEmbedded(group *lifecycle.Group) (*embedded, error) {
+	e := &embedded{server: miniredis.NewMiniRedis(), secret: rand.Text()}
 	e.server.RequireAuth(e.secret)
 	if err := e.server.Start(); err != nil {
 		return nil, fmt.Errorf("the queue in this process: %w", err)
@@ -33,12 +33,12 @@ func StartEmbedded(group *lifecycle.Group) (*Embedded, error) {
 }
 
 // Options say how to reach the server.
-func (e *Embedded) Options() *redis.Options {
+func (e *embedded) Options() *redis.Options {
 	return &redis.Options{Addr: e.server.Addr(), Password: e.secret}
 }
 
 // Wipe forgets everything at once.
-func (e *Embedded) Wipe() { e.server.FlushAll() }
+func (e *embedded) Wipe() { e.server.FlushAll() }
 
 // Close ends the server.
-func (e *Embedded) Close() { e.server.Close() }
+func (e *embedded) Close() { e.server.Close() }
