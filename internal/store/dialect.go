@@ -30,14 +30,15 @@ const (
 
 // dialect is everything in which the databases differ.
 type dialect struct {
-	name      string
-	goose     database.Dialect
-	isolation sql.IsolationLevel // of transactions under an event's lock
-	snapshot  sql.IsolationLevel // of several reads that must agree
-	readOnly  bool               // whether a transaction can be declared so
-	forUpdate string             // after a SELECT that locks the rows it reads
-	open      func(dsn string, use use) (*bun.DB, error)
-	kind      func(err error) error // the registration error that a driver's error stands for, or nil
+	name          string
+	goose         database.Dialect
+	isolation     sql.IsolationLevel // of transactions under an event's lock
+	snapshot      sql.IsolationLevel // of several reads that must agree
+	readOnly      bool               // whether a transaction can be declared so
+	forUpdate     string             // after a SELECT that locks the rows it reads
+	open          func(dsn string, use use) (*bun.DB, error)
+	kind          func(err error) error // the registration error that a driver's error stands for, or nil
+	migrationLock bool                  // whether a lock of its own keeps two nodes from migrating together
 	// commitUnknown: whether that error at COMMIT leaves the outcome open.
 	commitUnknown func(err error) bool
 
@@ -66,7 +67,7 @@ func dialectOf(name string) (dialect, error) {
 	case DriverMySQL:
 		return dialect{
 			name: DriverMySQL, goose: database.DialectMySQL, isolation: sql.LevelReadCommitted,
-			snapshot: sql.LevelRepeatableRead, readOnly: true, forUpdate: " FOR UPDATE",
+			snapshot: sql.LevelRepeatableRead, readOnly: true, migrationLock: true, forUpdate: " FOR UPDATE",
 			open: openMySQL, kind: mysqlKind, commitUnknown: connectionLost,
 			nowMilliseconds: "CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)",
 			versionAndTime:  "SELECT VERSION(), CAST(UTC_TIMESTAMP(6) AS CHAR)", trouble: mysqlTrouble,

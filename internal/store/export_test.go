@@ -1,9 +1,15 @@
 package store
 
-import "github.com/uptrace/bun"
+import (
+	"github.com/pressly/goose/v3"
+	"github.com/uptrace/bun"
+)
 
 // Hook shows every query of s to h.
 func (s *Store) Hook(h bun.QueryHook) {
 	s.commits.AddQueryHook(h)
 	s.reads.AddQueryHook(h)
 }
+
+// Provider steps through the migrations.
+func (s *Store) Provider() (*goose.Provider, error) { return s.provider() }

@@ -8,7 +8,6 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"time"
 
@@ -75,24 +74,6 @@ func (s *Store) Ping(ctx context.Context) error {
 // Close closes all connections.
 func (s *Store) Close() error { return errors.Join(s.reads.Close(), s.commits.Close()) }
 
-// Migrate brings the schema up to date and returns the names of the migrations it applied. Two nodes that start together
-// are kept apart by the database.
-func (s *Store) Migrate(ctx context.Context) ([]string, error) {
-	p, err := s.provider()
-	if err != nil {
-		return nil, err
-	}
-	results, err := p.Up(ctx)
-	var applied []string
-	for _, r := range results {
-		applied = append(applied, r.Source.Path)
-	}
-	if err != nil {
-		return applied, fmt.Errorf("migrate: %w", err)
-	}
-	return applied, nil
-}
-
 // Pending returns how many migrations are not applied yet.
 func (s *Store) Pending(ctx context.Context) (int, error) {
 	p, err := s.provider()
@@ -110,18 +91,6 @@ func (s *Store) Pending(ctx context.Context) (int, error) {
 		}
 	}
 	return pending, nil
-}
-
-func (s *Store) provider() (*goose.Provider, error) {
-	dir, err := fs.Sub(migrations, "migrations/"+s.dialect.name)
-	if err != nil {
-		return nil, fmt.Errorf("migrations of %s: %w", s.dialect.name, err)
-	}
-	p, err := goose.NewProvider(s.dialect.goose, s.commits.DB, dir)
-	if err != nil {
-		return nil, fmt.Errorf("migrations of %s: %w", s.dialect.name, err)
-	}
-	return p, nil
 }
 
 // transact runs work in a transaction on the committing pool. An error at COMMIT that leaves the outcome open wraps
