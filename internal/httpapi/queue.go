@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"gapura/internal/fault"
+	"gapura/internal/gate"
 	"gapura/internal/registration"
 	"gapura/internal/waitroom"
 )
@@ -30,6 +31,11 @@ type Queue interface {
 	Check(ctx context.Context, eventID int64, pass, key string) (waitroom.Pass, error)
 	Proof(eventID int64) (waitroom.Proof, error)
 	WriteList(ctx context.Context, eventID int64, w io.Writer) error
+}
+
+// TicketRequest is what a draw may need; none of it where no captcha is wanted.
+type TicketRequest struct {
+	Captcha string `json:"captcha,omitempty" doc:"solved for the action draw"`
 }
 
 // TicketView is a drawn ticket as its visitor gets it.
@@ -106,8 +112,8 @@ func (a *API) postTicket(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	visitor := waitroom.NewVisitor()
-	if key := idempotencyKey(r); key != "" {
+	visitor, key := waitroom.NewVisitor(), idempotencyKey(r)
+	if key != "" {
 		if _, ok := registration.KeyOf(key); !ok {
 			return fault.New(fault.KeyMissing)
 		}
@@ -115,6 +121,9 @@ func (a *API) postTicket(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := a.readContext(r)
 	defer cancel()
+	if err := a.mayDraw(ctx, w, r, key); err != nil {
+		return err
+	}
 	_, text, err := a.cfg.Queue.Join(ctx, eventID, visitor)
 	if err != nil {
 		return a.whereTo(r, err)
@@ -125,6 +134,25 @@ func (a *API) postTicket(w http.ResponseWriter, r *http.Request) error {
 	}
 	writeJSON(w, http.StatusCreated, "application/json", ticketView(text, found))
 	return nil
+}
+
+// mayDraw counts a draw and takes its captcha, where one is wanted.
+func (a *API) mayDraw(ctx context.Context, w http.ResponseWriter, r *http.Request, key string) error {
+	visit := a.visit(r, gate.Draw, key)
+	standing, err := a.knock(w, r, &visit)
+	if err != nil {
+		return err
+	}
+	var request TicketRequest
+	if r.ContentLength != 0 {
+		if err := a.decodeSmall(w, r, &request); err != nil {
+			return err
+		}
+	}
+	visit.Captcha = request.Captcha
+	standing, err = a.cfg.Gate.Admit(ctx, &visit, standing, nil)
+	tell(w, standing)
+	return err
 }
 
 func ticketView(text string, f waitroom.Found) TicketView {
@@ -141,8 +169,8 @@ func ticketView(text string, f waitroom.Found) TicketView {
 	return v
 }
 
-// maxPassBody is many times a ticket and a key.
-const maxPassBody = 4 << 10
+// maxPassBody is many times a ticket and a key, or a solved captcha.
+const maxPassBody = 8 << 10
 
 // postPass exchanges a ticket whose turn has come.
 func (a *API) postPass(w http.ResponseWriter, r *http.Request) error {
@@ -156,6 +184,10 @@ func (a *API) postPass(w http.ResponseWriter, r *http.Request) error {
 	}
 	if _, ok := registration.KeyOf(request.Key); !ok && request.Key != "" {
 		return fault.New(fault.KeyMissing)
+	}
+	visit := a.visit(r, gate.Enter, request.Ticket)
+	if _, err := a.knock(w, r, &visit); err != nil {
+		return err
 	}
 	ctx, cancel := a.readContext(r)
 	defer cancel()

@@ -50,9 +50,12 @@ func (a *API) queueRoutes() []route {
 		},
 		{
 			method: "POST", path: "/api/v1/events/{slug}/queue/tickets", handler: a.handle(a.postTicket), id: "drawTicket",
-			summary:  "Draw a ticket: a number in the draw before its list closes, a place at the end of the line afterwards",
-			response: reflect.TypeFor[TicketView](), success: 201, key: keyOptional,
-			faults: []fault.Code{fault.KeyMissing, fault.NoSuchEvent, fault.NotFound, fault.Closed, fault.SoldOut, fault.Overloaded},
+			summary: "Draw a ticket: a number in the draw before its list closes, a place at the end of the line afterwards",
+			request: reflect.TypeFor[TicketRequest](), response: reflect.TypeFor[TicketView](), success: 201, key: keyOptional,
+			faults: []fault.Code{
+				fault.BadJSON, fault.TooLarge, fault.UnsupportedMediaType, fault.KeyMissing, fault.CaptchaFailed, fault.RateLimited,
+				fault.NoSuchEvent, fault.NotFound, fault.Closed, fault.SoldOut, fault.Overloaded,
+			},
 		},
 		{
 			method: "POST", path: "/api/v1/events/{slug}/queue/passes", handler: a.handle(a.postPass), id: "exchangeTicket",
@@ -60,7 +63,7 @@ func (a *API) queueRoutes() []route {
 			request: reflect.TypeFor[PassRequest](), response: reflect.TypeFor[PassView](), success: 201,
 			faults: []fault.Code{
 				fault.BadJSON, fault.TooLarge, fault.UnsupportedMediaType, fault.ValidationFailed, fault.KeyMissing,
-				fault.QueuePassRequired, fault.NoSuchEvent, fault.NotFound, fault.SoldOut, fault.Overloaded,
+				fault.QueuePassRequired, fault.RateLimited, fault.NoSuchEvent, fault.NotFound, fault.SoldOut, fault.Overloaded,
 			},
 		},
 		{

@@ -33,7 +33,7 @@ export async function start() {
     await stop()
     throw error
   }
-  return { url, stop }
+  return { url, stop, folder, env }
 }
 
 async function answering(url, child, said) {

@@ -80,7 +80,7 @@ export class RegistrationForm {
     const send = this.sendButton
     if (!send || !this.turn) return
     const comes = this.turn.pass() !== ''
-    send.textContent = this.words.say(comes ? 'js.send' : 'waiting.form.check')
+    send.textContent = comes ? this.words.say('js.send') : this.words.say('waiting.form.check')
     if (!comes || location.hash !== '#kirim') return
     history.replaceState(null, '', location.pathname + location.search)
     void this.send()
