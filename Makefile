@@ -89,6 +89,10 @@ fuzz: ## fuzz every parser for FUZZTIME each (30s)
 long: setup build $(PEERS) ## the tests with the race detector, and the runs too long for every commit
 	GAPURA_LONG=1 $(PEERS) -- go test -race -count=1 -timeout=90m ./...
 
+.PHONY: crash
+crash: build ## 5,000 paid orders while everything is killed in the middle (CRASH_ORDERS=n for another number)
+	GAPURA_CRASH_ORDERS=$(or $(CRASH_ORDERS),5000) go test -run=TestNothingIsLostOrDoubledAfterPayment -count=1 -v -timeout=60m ./test/whole
+
 .PHONY: clean
 clean: ## remove what was built; data and configuration stay
 	rm -rf bin .cache web/node_modules

@@ -207,6 +207,10 @@ func startTrouble(err error) error {
 	case fault.WrongState, fault.NoSuchOrder:
 		return nil
 	}
+	var busy *fault.Fault
+	if errors.As(err, &busy) && busy.Cause == nil && busy.RetryAfter > 0 {
+		return jobs.After(err, busy.RetryAfter) // somebody else is making the page, or was when it died
+	}
 	return jobTrouble(err)
 }
 

@@ -244,13 +244,17 @@ func (s *Service) open(ctx context.Context, c Case, a Attempt, finishURL string)
 
 // revoke takes back a page whose order stopped waiting while it was made, and says so to whoever wanted to pay.
 func (s *Service) revoke(ctx context.Context, c Case, n int, token string) error {
-	if err := s.Gateway.Revoke(ctx, token); err != nil {
+	err := s.Gateway.Revoke(ctx, token)
+	switch {
+	case err == nil:
+		_, err = s.close(ctx, c.Order.ID, n)
+	case !Temporary(err): // somebody has begun to pay there, whose answer to us was lost: the provider knows what came of it
+		_, _, _, err = s.ask(ctx, c.Order.ID, n, "")
+	}
+	if err != nil {
 		return err
 	}
-	if _, err := s.close(ctx, c.Order.ID, n); err != nil {
-		return err
-	}
-	_, _, _, err := Start(c, s.Clock.Now(), s.Policy)
+	_, _, _, err = Start(c, s.Clock.Now(), s.Policy)
 	return err
 }
 
