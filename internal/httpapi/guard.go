@@ -79,17 +79,3 @@ func (a *API) calmly(p calm.Priority, serve func(w http.ResponseWriter, r *http.
 		return serve(w, r)
 	}
 }
-
-// guardQueue stands before the calls of the waiting room: Draw, with a captcha where one is wanted, and Enter. ticket is the
-// Idempotency-Key of a draw or the ticket to be exchanged, answer the captcha's.
-func (a *API) guardQueue(w http.ResponseWriter, r *http.Request, call gate.Call, ticket, answer string) error {
-	v := a.visit(r, call, ticket)
-	s, err := a.knock(w, r, &v)
-	if err != nil {
-		return err
-	}
-	v.Captcha = answer
-	s, err = a.cfg.Gate.Admit(r.Context(), &v, s, nil)
-	tell(w, s)
-	return err
-}
