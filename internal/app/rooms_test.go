@@ -10,7 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"gapura/internal/waitroom"
+	"gapura/test/peers"
 )
 
 // roomEvent is an event with a waiting room that opens when it says.
@@ -144,7 +147,7 @@ func opening(after time.Duration) time.Time { return time.Now().Add(after).Trunc
 func TestWaitingRoom(t *testing.T) {
 	t.Parallel()
 	everyStore(t, func(t *testing.T, s *shell) {
-		s.environment = append(s.environment, "DRAW_CLOSES_BEFORE=2s")
+		s.environment = append(s.environment, "DRAW_CLOSES_BEFORE=2s", "RATE_LIMITS=off") // the test asks more often than a page
 		opens := opening(14 * time.Second) // MinimumGap is 5 s
 		s.must(t, "event", "apply", s.file(t, "room.yaml", roomEvent(opens, "draw")))
 		v := visitor{t, s.serve(t, "serve").URL}
@@ -225,5 +228,97 @@ func (v visitor) verifies(t *testing.T, s *shell, number string) {
 	code, said, _ := s.run(t, "draw", "verify", "--proof", forged, "--list", v.base+eventPath+"/queue/list")
 	if code != exitNo || !strings.Contains(said, "FAIL  commitment") {
 		t.Errorf("a changed commitment: exit %d\n%s", code, said)
+	}
+}
+
+// Nodes share one line. A restart of all of them and a wiped Redis lose no ticket, no pass and no entry, and let nobody in
+// twice.
+func TestWaitingRoomSurvives(t *testing.T) {
+	t.Parallel()
+	server := peers.PrivateRedis(t)
+	s := newShell(t, append(mariaDB(t), "RATE_LIMITS=off", "CACHE_STORE=redis", "REDIS_URL="+server.NewDatabase(t))...)
+	s.must(t, "migrate")
+	s.must(t, "event", "apply", s.file(t, "room.yaml", roomEvent(opening(2*time.Second), "fifo")))
+	first, second := s.serve(t, "serve"), s.serve(t, "serve")
+	a, b := visitor{t, first.URL}, visitor{t, second.URL}
+	ticketA, _ := a.draw("browser-a")
+	ticketB, _ := b.draw("browser-b")
+	passA, _ := b.pass(ticketA, "order-a") // at the other node
+	before := a.until("phase", "open")
+	s.must(t, "room", "pause", "night-run")
+	a.until("paused", true)
+	first.end(t)
+	second.end(t)
+	client := redistest(t, server)
+	if err := client.FlushAll(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	again := visitor{t, s.serve(t, "serve").URL}
+	after := again.until("phase", "open")
+	for _, member := range []string{"served", "late", "drawn"} {
+		if after[member].(float64) < before[member].(float64) {
+			t.Errorf("%s was %v and is %v after the restart", member, before[member], after[member])
+		}
+	}
+	if after["paused"] != true {
+		t.Error("the pause was forgotten")
+	}
+	if pass, _ := again.pass(ticketA, "order-a"); pass != passA {
+		t.Error("the ticket got another pass after the restart")
+	}
+	if status, problem := again.call("POST", eventPath+"/queue/passes", map[string]string{"ticket": ticketA, "idempotency_key": "order-b"}); problem["reason"] != "used" {
+		t.Errorf("the ticket was exchanged twice: %d %v", status, problem)
+	}
+	if status, order := again.order("order-a", passA); status != http.StatusCreated {
+		t.Errorf("the pass from before the restart: %d %v", status, order)
+	}
+	s.must(t, "room", "resume", "night-run")
+	passB, _ := again.pass(ticketB, "order-b")
+	if status, order := again.order("order-b", passB); status != http.StatusCreated {
+		t.Errorf("the ticket from before the restart: %d %v", status, order)
+	}
+	if said := s.must(t, "room", "show", "night-run"); !strings.Contains(said, "phase    open") {
+		t.Errorf("room show:\n%s", said)
+	}
+}
+
+func redistest(t *testing.T, server *peers.RedisServer) *redis.Client {
+	t.Helper()
+	options, err := redis.ParseURL(server.URL(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := redis.NewClient(options)
+	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+// An invited group enters when the organiser says, ahead of the line and in its own turn only.
+func TestAnInvitedGroup(t *testing.T) {
+	t.Parallel()
+	s := newShell(t, "RATE_LIMITS=off")
+	s.must(t, "event", "apply", s.file(t, "room.yaml", roomEvent(opening(time.Second), "fifo")))
+	v := visitor{t, s.serve(t, "serve").URL}
+	v.until("event", "night-run")
+	s.must(t, "room", "pause", "night-run")
+	v.until("paused", true)
+	v.until("phase", "open")
+	link := strings.TrimSpace(s.must(t, "room", "invite", "night-run", "3", "1"))
+	_, ticket, found := strings.Cut(link, "?tiket=")
+	if !found {
+		t.Fatalf("invite printed %q", link)
+	}
+	if _, problem := v.call("POST", eventPath+"/queue/passes", map[string]string{"ticket": ticket}); problem["reason"] != "not_yet" {
+		t.Errorf("before the group was let in: %v", problem)
+	}
+	s.must(t, "room", "let-in", "night-run", "--group", "3")
+	pass, _ := v.pass(ticket, "order-elite")
+	if status, order := v.order("order-elite", pass); status != http.StatusCreated {
+		t.Errorf("%d %v", status, order)
+	}
+	for _, line := range []string{"room let-in night-run", "room let-in night-run 5 --group 1", "room ceiling night-run -1", "room invite night-run 0 1"} {
+		if code, _, _ := s.run(t, strings.Fields(line)...); code == exitOK {
+			t.Errorf("gapura %s was taken", line)
+		}
 	}
 }

@@ -236,6 +236,9 @@ const (
 // serve answers on listener until the program's context ends, then finishes what was accepted.
 func (n *node) serve(listener net.Listener) error {
 	if err := n.openRooms(n.program.ctx); err != nil {
+		if n.program.ctx.Err() != nil {
+			err = nil // told to stop before it began
+		}
 		return errors.Join(err, listener.Close(), n.stop(nil))
 	}
 	handler, err := n.handler()

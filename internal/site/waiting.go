@@ -79,10 +79,10 @@ type placeView struct {
 	Tone           string
 	Badge          string
 	Headline, Lead string
-	Number         string
-	Draws          bool // may take a ticket
-	Enters         bool // may send the form
-	Done           int  // percent of the line that was served
+	Number, Kind   string // of the ticket
+	Draws          bool   // may take a ticket
+	Enters         bool   // may send the form
+	Done           int    // percent of the line that was served
 }
 
 // waiting shows the waiting room. The page that caches keep belongs to nobody: its script finds the visitor's place. ?plain=1 is
@@ -243,7 +243,7 @@ func (s *Site) waitingPlain(w http.ResponseWriter, r *http.Request, say words, l
 	var standing waitroom.Standing
 	if found != nil {
 		standing = found.Standing
-		body.Place.Number = found.Number.String()
+		body.Place.Number, body.Place.Kind = found.Number.String(), found.Ticket.Kind.String()
 	}
 	if !body.Place.Draws && !body.Place.Enters && state.Phase != waitroom.Ended {
 		wait := state.NextPoll(s.config.Clock.Now(), standing, 0.5)
@@ -288,7 +288,7 @@ func (w words) placeOf(s *waitroom.State, f *waitroom.Found) placeView {
 		if s.Commitment == nil {
 			phase = "before_fifo"
 		}
-		return w.place(phase, "soon", []any{"n", w.count(s.Drawn)})
+		return w.place(phase, "soon", []any{"n", w.count(max(s.Drawn, 1))})
 	case f.Standing.Turn:
 		p := w.place("turn_plain", "good", nil)
 		p.Enters = true

@@ -102,6 +102,7 @@ export class WaitingPage {
     if (!v.ticket) return
     text('room-number', grouped(v.ticket.number))
     text('room-ticket-title', this.words.say(v.ticket.kind === 'drawn' ? 'waiting.number' : 'waiting.number_late'))
+    text('room-number-help', this.words.say(v.ticket.kind === 'drawn' ? 'waiting.number_help' : 'waiting.number_help_late'))
     const place = document.getElementById('room-place')
     if (!place || !v.state) return
     place.hidden = v.ticket.kind !== 'late'
@@ -219,7 +220,7 @@ function sentenceKey(v: View): string {
 }
 
 function said(v: View, words: Words, lang: string): Record<string, string> {
-  const people = v.phase === 'before' || v.phase === 'closed' ? (v.state as State).drawn : v.standing.ahead
+  const people = v.phase === 'before' || v.phase === 'closed' ? Math.max((v.state as State).drawn, 1) : v.standing.ahead
   return { n: people < 0 ? words.say('waiting.some') : number(people, lang), time: lasting(v.standing.wait, words) }
 }
 
