@@ -27,8 +27,8 @@ type Limits struct {
 	Export int // exports, each of which keeps a connection for seconds
 }
 
-// DefaultLimits: an order that waits costs some 10 KB, so 4,096 of them 40 MB; the engine's own queue is full at 2,048 an
-// event. 512 reads are ten times what a pool of connections answers within 50 ms.
+// DefaultLimits leave room for the orders of one event that is full (2,048 in the queue and 512 in the commit) beside
+// everything else. Reads and exports are fewer: they would only wait for a database connection.
 func DefaultLimits() Limits { return Limits{All: 4096, Read: 512, Export: 2} }
 
 // Gate counts who is inside. It is safe for concurrent use; a nil Gate lets everyone in.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"gapura/internal/cache"
@@ -50,6 +51,7 @@ type API struct {
 	prepared prepared
 	openapi  []byte
 	bodies   bodies
+	streams  atomic.Int64 // open now
 }
 
 // New returns the API's handler. It answers every path below /api/, /webhooks/ and its own few others.

@@ -388,14 +388,34 @@ func TestTheDoorShedsTheLeastFirst(t *testing.T) {
 	if w := f.ask("POST", "/webhooks/midtrans", "{}"); w.Code != 200 {
 		t.Errorf("a webhook: %d", w.Code)
 	}
+	if w := f.ask("HEAD", "/api/v1/orders/"+o.ID.String()+"/stream", "", "Authorization", "Bearer "+f.desk.Token(o.ID)); w.Code != 503 {
+		t.Errorf("a stream: %d", w.Code)
+	}
 	for range 8 {
 		door.Leave(calm.Hold)
 	}
 	if got := read(); got != 200 || order().Code != 201 || door.Inside() != 0 {
 		t.Errorf("afterwards: read %d, %d inside", got, door.Inside())
 	}
-	if door.Shed(calm.Hold) != 1 || door.Shed(calm.Read) != 1 {
+	if door.Shed(calm.Hold) != 1 || door.Shed(calm.Read) != 2 {
 		t.Errorf("shed %d orders and %d reads", door.Shed(calm.Hold), door.Shed(calm.Read))
+	}
+}
+
+func TestStreamsAreBounded(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	o := f.anOrder(t, "an-order-0123456789-0123")
+	head := func() int {
+		return f.ask("HEAD", "/api/v1/orders/"+o.ID.String()+"/stream", "", "Authorization", "Bearer "+f.desk.Token(o.ID)).Code
+	}
+	f.api.streams.Store(maxStreams - 1)
+	if got := head(); got != 200 {
+		t.Errorf("the last place: %d", got)
+	}
+	f.api.streams.Store(maxStreams)
+	if got := head(); got != 503 || f.api.streams.Load() != maxStreams {
+		t.Errorf("one more: %d, %d are open", got, f.api.streams.Load())
 	}
 }
 

@@ -153,7 +153,7 @@ func (a *API) orderRoutes() []route {
 		{
 			method: "GET", path: "/api/v1/orders/{id}/stream", id: "streamOrder",
 			summary: "Server-sent events: `status` with the order's version and status", success: 200,
-			contentType: "text/event-stream", secured: true, faults: []fault.Code{fault.NotAllowed, fault.NoSuchOrder, fault.RateLimited},
+			contentType: "text/event-stream", secured: true, faults: []fault.Code{fault.NotAllowed, fault.NoSuchOrder, fault.RateLimited, fault.Overloaded},
 		},
 		fileRoute(fulfil.TicketsFile, "getTickets", "The tickets, a page a participant", "application/pdf"),
 		fileRoute(fulfil.InvoiceFile, "getInvoice", "The invoice of a paid order", "application/pdf"),

@@ -5,12 +5,18 @@ import (
 	"net/http"
 	"time"
 
+	"gapura/internal/calm"
+	"gapura/internal/fault"
 	"gapura/internal/gate"
+	"gapura/internal/id"
 	"gapura/internal/registration"
 )
 
 // heartbeat keeps mobile carriers' proxies, which drop silent connections after half a minute or so, from closing a stream.
 const heartbeat = 20 * time.Second
+
+// maxStreams bounds the open streams of a node: each keeps a connection and its buffers for minutes.
+const maxStreams = 20_000
 
 // streamOrder sends the order's status as it changes, as server-sent events. A client that reconnects gets the state of
 // that moment first, so it misses nothing.
@@ -19,10 +25,13 @@ func (a *API) streamOrder(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if a.streams.Add(1) > maxStreams {
+		a.streams.Add(-1)
+		return fault.New(fault.Overloaded).After(shedFor())
+	}
+	defer a.streams.Add(-1)
 	changes := a.cfg.Desk.Watch(r.Context(), order)
-	ctx, cancel := a.readContext(r)
-	o, err := a.cfg.Desk.Order(ctx, order)
-	cancel()
+	o, err := a.readCalmly(r, order)
 	if err != nil {
 		return err
 	}
@@ -41,6 +50,17 @@ func (a *API) streamOrder(w http.ResponseWriter, r *http.Request) error {
 	}
 	s.follow(r, changes, a.cfg.Stopped)
 	return nil
+}
+
+// readCalmly reads an order if there is room for a read. A stream itself lasts for minutes and costs memory only.
+func (a *API) readCalmly(r *http.Request, order id.ID) (registration.Order, error) {
+	if !a.cfg.Calm.Enter(calm.Read) {
+		return registration.Order{}, fault.New(fault.Overloaded).After(shedFor())
+	}
+	defer a.cfg.Calm.Leave(calm.Read)
+	ctx, cancel := a.readContext(r)
+	defer cancel()
+	return a.cfg.Desk.Order(ctx, order)
 }
 
 type stream struct {
