@@ -68,7 +68,7 @@ func dialectOf(name string) (dialect, error) {
 		return dialect{
 			name: DriverMySQL, goose: database.DialectMySQL, isolation: sql.LevelReadCommitted,
 			snapshot: sql.LevelRepeatableRead, readOnly: true, migrationLock: true, forUpdate: " FOR UPDATE",
-			open: openMySQL, kind: mysqlKind, commitUnknown: connectionLost,
+			open: openMySQL, kind: mysqlKind, commitUnknown: mysqlCommitUnknown,
 			nowMilliseconds: "CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)",
 			versionAndTime:  "SELECT VERSION(), CAST(UTC_TIMESTAMP(6) AS CHAR)", trouble: mysqlTrouble,
 		}, nil
@@ -181,7 +181,7 @@ func mysqlKind(err error) error {
 		return registration.ErrContention
 	case 1406, 1366, 1264, 1048, 1265, 3819, 4025: // too long, bad string, out of range, null, truncated, check violated
 		return registration.ErrRejected
-	case 3, 1021, 1026, 1030, 1114, // cannot write, disk full, error writing, storage engine, table full
+	case 3, 1021, 1026, 1030, 1114, 1180, // cannot write, disk full, error writing, storage engine, table full
 		1290, 1792, 1836, // read-only
 		1040, 1203, 1226, // too many connections
 		1044, 1045, 1049, // access denied, no such database
@@ -189,6 +189,19 @@ func mysqlKind(err error) error {
 		return registration.ErrUnavailable
 	}
 	return nil
+}
+
+// mysqlCommitUnknown: a server that is ended while it commits says so before or after it has written.
+func mysqlCommitUnknown(err error) bool {
+	var e *mysql.MySQLError
+	if !errors.As(err, &e) {
+		return connectionLost(err)
+	}
+	switch e.Number {
+	case 1053, 1180, 1317, 1927: // shutting down, error during commit, interrupted, killed
+		return true
+	}
+	return false
 }
 
 func sqliteKind(err error) error {

@@ -7,7 +7,11 @@ import (
 	"gapura/test/peers"
 )
 
-func TestMain(m *testing.M) { peers.Main(m) }
+func TestMain(m *testing.M) {
+	p := &plans{seen: map[string]map[string]string{}}
+	conformance.Observe(p.watch)
+	peers.MainThen(m, p.check)
+}
 
 func TestStore(t *testing.T) {
 	t.Run("SQLite", func(t *testing.T) { t.Parallel(); conformance.Store(t, conformance.SQLite) })

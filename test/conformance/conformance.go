@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,11 +26,14 @@ import (
 type Database struct {
 	Driver string
 	DSN    string
-	OnOpen func(*store.Store) // runs on every store that Store opens
-
-	once sync.Once
-	raw  *sql.DB
+	once   sync.Once
+	raw    *sql.DB
 }
+
+var observer atomic.Pointer[func(driver string, s *store.Store)]
+
+// Observe shows every store that is opened from now on to f: for the TestMain of a package that looks at all its queries.
+func Observe(f func(driver string, s *store.Store)) { observer.Store(&f) }
 
 // Each runs test on every kind of database, beside each other. The package's TestMain must be peers.Main.
 func Each(t *testing.T, test func(t *testing.T, d *Database)) {
@@ -90,8 +94,8 @@ func (d *Database) Open(t testing.TB) *store.Store {
 			t.Logf("close: %v", err)
 		}
 	})
-	if d.OnOpen != nil {
-		d.OnOpen(s)
+	if f := observer.Load(); f != nil {
+		(*f)(d.Driver, s)
 	}
 	return s
 }

@@ -37,6 +37,7 @@ func Store(t *testing.T, fresh func(t *testing.T) *Database) {
 		{"look-ups of more than one chunk", storeChunks},
 		{"claims are released by their holder only", storeRelease},
 		{"a change of state", storeSetStatus},
+		{"a place that is taken again", storeTakeAgain},
 		{"holds that end", storeHolds},
 		{"keys and claims of an event", storeHashes},
 		{"revisions", storeRevisions},
@@ -385,6 +386,40 @@ func storeSetStatus(t *testing.T, d *Database) {
 	}
 	if n := d.Number(t, "SELECT COUNT(*) FROM orders WHERE hold_until IS NOT NULL"); n != 1 {
 		t.Errorf("%d holds are left, want 1", n)
+	}
+}
+
+// storeTakeAgain: what late money does to an order whose place was given away.
+func storeTakeAgain(t *testing.T, d *Database) {
+	s, eventID := opened(t, d)
+	other := NewOrder(eventID, 2, func(o *registration.NewOrder) { o.Order.Participants[0].Tier = 0 })
+	late := NewOrder(eventID, 1, func(o *registration.NewOrder) { o.Order.Participants[0].Tier, o.Claims[0] = 0, nil })
+	must(t, Write(t, s, eventID, late, other))
+	own := func(claim registration.Claim) []registration.OwnedClaim {
+		return []registration.OwnedClaim{{Claim: Hash("second", 1), Order: late.Order.ID}, {Claim: claim, Order: late.Order.ID}}
+	}
+	take := func(claims []registration.OwnedClaim) error {
+		return within(t, s, eventID, func(ctx context.Context, tx registration.Tx) error {
+			return errors.Join(tx.LeaveTiers(ctx, late.Order.ID), tx.Claim(ctx, claims))
+		})
+	}
+	wantError(t, take(own(other.Claims[0][0])), registration.ErrDuplicate)
+	got, err := s.Order(t.Context(), late.Order.ID)
+	if err != nil || got.Participants[0].Tier != 0 {
+		t.Errorf("a refused claim changed the order: tier %d, %v", got.Participants[0].Tier, err)
+	}
+	must(t, take(own(Hash("email", 1))))
+	must(t, take(nil))
+	got, err = s.Order(t.Context(), late.Order.ID)
+	if err != nil || got.Participants[0].Tier != -1 || got.Participants[0].Price != late.Order.Participants[0].Price {
+		t.Errorf("tier %d for %v, %v", got.Participants[0].Tier, got.Participants[0].Price, err)
+	}
+	got, err = s.Order(t.Context(), other.Order.ID)
+	if err != nil || got.Participants[0].Tier != 0 {
+		t.Errorf("the other order: tier %d, %v", got.Participants[0].Tier, err)
+	}
+	if n := d.Number(t, "SELECT COUNT(*) FROM claims WHERE event_id = ?", eventID); n != 4 {
+		t.Errorf("%d claims, want 4", n)
 	}
 }
 

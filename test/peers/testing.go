@@ -166,7 +166,16 @@ func stop(t TB, s interface{ Stop() error }) {
 //
 //	func TestMain(m *testing.M) { peers.Main(m) }
 func Main(m *testing.M, options ...goleak.Option) {
+	MainThen(m, func() error { return nil }, options...)
+}
+
+// MainThen is Main with a last check, made when every test has ended and the services still run.
+func MainThen(m *testing.M, check func() error, options ...goleak.Option) {
 	code := m.Run()
+	if err := check(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = max(code, 1)
+	}
 	for _, err := range []error{sharedMariaDB.stop(), sharedRedis.stop()} {
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "stop:", err)
