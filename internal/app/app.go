@@ -40,6 +40,7 @@ type commands struct {
 	Queue    queueCommand    `cmd:"" help:"Look at the jobs after an acknowledgement, and decide on dead letters."`
 	Room     roomCommand     `cmd:"" help:"Look at a waiting room, pause it, let visitors in."`
 	Draw     drawCommand     `cmd:"" help:"Check the draw of a waiting room from what is published."`
+	Mail     mailCommand     `cmd:"" help:"Write to the participants of an event."`
 	Audit    auditCommand    `cmd:"" help:"Check every invariant against the database."`
 	Rehearse rehearseCommand `cmd:"" help:"Send an opening-day crowd to a server on this machine, then audit."`
 	Doctor   doctorCommand   `cmd:"" help:"Say what would fail on opening day."`

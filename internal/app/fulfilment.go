@@ -21,9 +21,11 @@ import (
 
 // fulfilment is what follows an acknowledgement, besides money.
 type fulfilment struct {
-	service *fulfil.Service
-	gates   *fulfil.Gatekeeper
-	mailbox http.Handler // nil: mails really leave, or somebody else could read them here
+	service  *fulfil.Service
+	gates    *fulfil.Gatekeeper
+	mailings *fulfil.Mailings
+	optOuts  *optOuts
+	mailbox  http.Handler // nil: mails really leave, or somebody else could read them here
 }
 
 // ticketGeneration is that of the key that tickets are signed with.
@@ -54,16 +56,17 @@ func (n *node) openFulfilment(ctx context.Context) (*fulfilment, error) {
 	if err != nil {
 		return nil, err
 	}
-	signer := ticket.NewSigner(key)
+	signer, postman := ticket.NewSigner(key), notify.NewPostman(sender, n.store, clock.System{})
 	f := &fulfilment{
 		service: &fulfil.Service{
 			Store: n.store, Clock: clock.System{}, Signer: signer, Printer: printer, Composer: composer,
-			Postman: notify.NewPostman(sender, n.store, clock.System{}),
+			Postman: postman,
 			Links:   fulfil.Links{BaseURL: n.program.cfg.baseURL, Token: n.engine.Token},
 			Busy:    n.telemetry.rush.busy,
 		},
 		gates: fulfil.NewGatekeeper(n.store, signer, clock.System{}),
 	}
+	f.mailings, f.optOuts = n.openMailings(composer, postman)
 	f.mailbox, err = n.program.openMailbox()
 	return f, err
 }
@@ -127,5 +130,6 @@ func (f *fulfilment) handlers() map[jobs.Kind]worker.Handler {
 		jobs.TicketRender:  f.service.RenderTickets,
 		jobs.InvoiceRender: f.service.RenderInvoice,
 		jobs.MailSend:      f.service.SendMail,
+		jobs.MailBroadcast: f.mailings.Do,
 	}
 }

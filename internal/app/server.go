@@ -170,7 +170,7 @@ func (n *node) handler() (http.Handler, error) {
 		Gate: n.guard.gate, Calm: n.guard.calm, Challenger: n.guard.challenger, Cache: n.guard.cache,
 	})
 	pages, err := site.New(site.Config{
-		Desk: n.engine, Queue: n.rooms, Cashier: n.siteCashier(), Files: n.fulfilment.service, PaymentHosts: n.paymentHosts(), Clock: clock.System{},
+		Desk: n.engine, Queue: n.rooms, Cashier: n.siteCashier(), Files: n.fulfilment.service, Mailings: n.fulfilment.optOuts, PaymentHosts: n.paymentHosts(), Clock: clock.System{},
 		BaseURL: n.program.cfg.baseURL(), Locale: n.program.cfg.AppLocale, Log: n.program.log,
 		Gate: n.guard.gate, Calm: n.guard.calm, Captcha: n.program.cfg.captchaOfForm(), Cache: n.guard.cache,
 	})

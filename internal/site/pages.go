@@ -26,7 +26,7 @@ func parsePages() (*pages, error) {
 	if err != nil {
 		return nil, fmt.Errorf("page layout: %w", err)
 	}
-	for _, name := range []string{"home", "event", "form", "order", "cancel", "problem", "waiting", "draw"} {
+	for _, name := range []string{"home", "event", "form", "order", "cancel", "problem", "unsubscribe", "waiting", "draw"} {
 		own, err := shared.Clone()
 		if err != nil {
 			return nil, fmt.Errorf("page %s: %w", name, err)

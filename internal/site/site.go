@@ -20,10 +20,11 @@ import (
 
 // Config is what the pages need from outside.
 type Config struct {
-	Desk    registration.Desk
-	Cashier Cashier // nil: nothing can be paid here
-	Files   Files   // nil: there are none
-	Queue   Queue   // nil: no event has a waiting room
+	Desk     registration.Desk
+	Cashier  Cashier  // nil: nothing can be paid here
+	Files    Files    // nil: there are none
+	Queue    Queue    // nil: no event has a waiting room
+	Mailings Mailings // nil: there are none to stop
 	// PaymentHosts are where a form may lead the browser to, such as https://app.midtrans.com.
 	PaymentHosts []string
 	Gate         *gate.Gate    // nil: nobody is limited, and no captcha is wanted
@@ -95,6 +96,8 @@ func (s *Site) Register(mux *http.ServeMux) {
 	page("GET /orders/{id}/{file}", s.limited(gate.Read, calm.Read, s.file))
 	page("GET /orders/{id}/cancel", s.limited(gate.Read, calm.Read, s.confirmCancel))
 	page("POST /orders/{id}/cancel", s.limited(gate.Cancel, calm.Payment, s.cancel))
+	page("GET /unsubscribe/{id}/{position}", s.unsubscribe)
+	page("POST /unsubscribe/{id}/{position}", s.stopMailings) // mail services send many from one address: not limited by it
 	page("/", s.notFound)
 	mux.Handle("GET /assets/", http.StripPrefix("/assets/", s.assets))
 	mux.HandleFunc("GET /robots.txt", robots)
