@@ -186,8 +186,14 @@ func TestStoppedInTheMiddleOfACrowd(t *testing.T) {
 			}
 			return n.start()
 		}}}
-		if result := play(t, plan); after(result) == 0 {
+		result := play(t, plan)
+		if after(result) == 0 {
 			t.Error("nothing was acknowledged after the restart")
+		}
+		for k := range result.Attempts {
+			if a := &result.Attempts[k]; a.Start < result.Faults[0].At && result.Codes[a.Code] == "connection_lost" {
+				t.Errorf("sent %s before the stop and not answered", result.Faults[0].At-a.Start)
+			}
 		}
 		soldOut(t, i, places)
 	})
@@ -345,7 +351,7 @@ func onsale(t *testing.T, i *installation, scale, speed float64) {
 	n := i.serve(t)
 	plan := aCrowd(n, 0, 0, 31)
 	plan.Crowd.Demand = crowd.Demand{Curve: crowd.CurveOnsale, Scale: scale, Speed: speed}
-	plan.Connections, plan.Returns = 256, 5
+	plan.Connections, plan.Returns, plan.Drain = 256, 5, 10*time.Minute // until everybody was served, however slow the machine
 	wanted, err := crowd.Gather(&crowd.Event{Slug: "night-run", MaxParticipants: 5, Categories: make([]crowd.Category, 4)}, plan.Crowd)
 	if err != nil {
 		t.Fatal(err)

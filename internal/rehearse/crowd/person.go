@@ -99,11 +99,12 @@ func quoted(s string) []byte {
 	return b
 }
 
-// AppendKey appends the idempotency key of an order.
+// AppendKey appends the idempotency key of an order. It has 21 characters: a server shows the people in an order only to a
+// key of 20 or more, because a shorter one can be guessed.
 func (p *People) AppendKey(b []byte, order int32) []byte {
 	b = append(b, p.run...)
 	b = append(b, '-')
-	return appendPadded(b, uint64(order), 8)
+	return appendPadded(b, uint64(order), 12)
 }
 
 // Key returns the idempotency key of an order.
