@@ -75,7 +75,7 @@ func (v visitor) draw(key string) (ticket, number string) {
 // pass waits for the ticket's turn and exchanges it.
 func (v visitor) pass(ticket, key string) (pass string, at time.Time) {
 	v.t.Helper()
-	for until := time.Now().Add(30 * time.Second); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
+	for until := time.Now().Add(30 * time.Second); time.Now().Before(until); <-time.After(20 * time.Millisecond) {
 		status, answer := v.call("POST", eventPath+"/queue/passes", map[string]string{"ticket": ticket, "idempotency_key": key})
 		if status == http.StatusCreated {
 			return answer["pass"].(string), time.Now()
@@ -120,7 +120,7 @@ func (v visitor) state() map[string]any {
 // until polls the state until a member has a value.
 func (v visitor) until(member string, value any) map[string]any {
 	v.t.Helper()
-	for until := time.Now().Add(30 * time.Second); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
+	for until := time.Now().Add(30 * time.Second); time.Now().Before(until); <-time.After(20 * time.Millisecond) {
 		if state := v.state(); state[member] == value {
 			return state
 		}
@@ -148,7 +148,7 @@ func TestWaitingRoom(t *testing.T) {
 	t.Parallel()
 	everyStore(t, func(t *testing.T, s *shell) {
 		s.environment = append(s.environment, "DRAW_CLOSES_BEFORE=2s", "RATE_LIMITS=off") // the test asks more often than a page
-		opens := opening(14 * time.Second) // MinimumGap is 5 s
+		opens := opening(14 * time.Second)                                                // MinimumGap is 5 s
 		s.must(t, "event", "apply", s.file(t, "room.yaml", roomEvent(opens, "draw")))
 		v := visitor{t, s.serve(t, "serve").URL}
 		a, number := v.draw("browser-a")

@@ -178,7 +178,7 @@ func TestTicketsAndPasses(t *testing.T) {
 		return w.Code, v, w.Body.String()
 	}
 	var pass PassView
-	for until := time.Now().Add(10 * time.Second); pass.Pass == "" && time.Now().Before(until); time.Sleep(10 * time.Millisecond) {
+	for until := time.Now().Add(10 * time.Second); pass.Pass == "" && time.Now().Before(until); <-time.After(10 * time.Millisecond) {
 		_, pass, _ = exchange(first.Ticket, "order-1")
 	}
 	if !pass.Bound || pass.ExpiresAt.Before(time.Now()) {

@@ -29,7 +29,9 @@ type lane struct {
 	nextExpiry time.Time
 	lastLog    time.Time
 
-	live atomic.Pointer[Live]
+	live    atomic.Pointer[Live]
+	lookUps atomic.Int64 // keys that are being looked up outside of batches
+
 	room atomic.Int64 // submissions that may wait: what the lane settles in Limits.AimedWait
 }
 
@@ -85,6 +87,10 @@ func (l *lane) tooEarly(ctx context.Context, key Key, print Fingerprint, early *
 	return Receipt{}, l.refuse(early)
 }
 
+// maxLookUps is how many keys an event looks up outside of batches at a time: as many as wait half a second at 1 ms each on
+// the connections for reading, and more than a crowd of honest visitors makes typing errors.
+const maxLookUps = 512
+
 // lookUpFor bounds one look-up of a key outside a batch.
 const lookUpFor = 5 * time.Second
 
@@ -93,7 +99,14 @@ const lookUpFor = 5 * time.Second
 //
 // It does not end with the caller's context: a second request with the same key may wait for the same answer, and the first
 // one's visitor being gone is none.
+//
+// Look-ups are few at a time: a flood of faulty requests is told that the server is full, not let through to the database.
 func (l *lane) unlessKnown(ctx context.Context, key Key, print Fingerprint, refusal error) (Receipt, error) {
+	if l.lookUps.Add(1) > maxLookUps {
+		l.lookUps.Add(-1)
+		return Receipt{}, l.refuse(l.overloaded(nil))
+	}
+	defer l.lookUps.Add(-1)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookUpFor)
 	defer cancel()
 	existing, err := l.engine.cfg.Store.OrderByKey(ctx, key)

@@ -2,6 +2,7 @@ package whole
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"gapura/internal/waitroom"
 	"gapura/test/peers"
 )
 
@@ -85,7 +88,7 @@ func wait100k(t *testing.T, i *installation, statements func() int) {
 // pollRate is how often all who wait ask together, by what the state tells their pages.
 func pollRate(t *testing.T, client *http.Client, queue string) float64 {
 	t.Helper()
-	for until := time.Now().Add(10 * time.Second); time.Now().Before(until); time.Sleep(100 * time.Millisecond) {
+	for until := time.Now().Add(10 * time.Second); time.Now().Before(until); <-time.After(100 * time.Millisecond) {
 		response, err := client.Get(queue)
 		if err != nil {
 			t.Fatal(err)
@@ -196,4 +199,142 @@ func (n *node) memory(t *testing.T) int64 {
 	}
 	pages, _ := strconv.ParseInt(strings.Fields(string(text))[1], 10, 64)
 	return pages * int64(os.Getpagesize())
+}
+
+// Ten thousand draw, and enter after opening in the order of the draw: whoever is let in stands at or before the published
+// threshold, and all those in front of it have been let in too.
+func TestTenThousandEnterInTheOrderOfTheDraw(t *testing.T) {
+	peers.Long(t)
+	databases(t, func(t *testing.T, i *installation) {
+		const visitors = 10_000
+		i.environment = append(i.environment, "RATE_LIMITS=off", "DRAW_CLOSES_BEFORE=3s")
+		opens := time.Now().Add(75 * time.Second).Truncate(time.Second)
+		race := time.Now().AddDate(0, 6, 0)
+		text := fmt.Sprintf(eventText, race.Format(time.DateOnly), race.AddDate(0, 0, -7).Format(time.DateOnly), visitors)
+		text = strings.Replace(text, "2020-12-01T10:00", opens.In(time.FixedZone("WIB", 7*3600)).Format("2006-01-02T15:04:05"), 1)
+		path := filepath.Join(i.directory, "room.yaml")
+		if err := os.WriteFile(path, []byte(text+"waiting_room: {enabled: true, pre_queue: draw}\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		i.must(t, "event", "apply", path)
+		n := i.serve(t)
+		client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}, Timeout: 30 * time.Second}
+		defer client.CloseIdleConnections()
+		queue := n.url() + "/api/v1/events/night-run/queue"
+		drawn := make(chan drawnTicket, visitors)
+		if got := many(128, visitors, func() bool { return draw(client, queue, drawn) }); got != visitors {
+			t.Fatalf("%d of %d drew", got, visitors)
+		}
+		close(drawn)
+		i.must(t, "room", "ceiling", "night-run", "2500")
+		waiting := entering(t, client, queue, drawn, opens)
+		if entered := waiting.follow(t); entered != visitors {
+			t.Errorf("%d of %d entered", entered, visitors)
+		}
+	})
+}
+
+type drawnTicket struct{ Ticket, Number, Kind string }
+
+func draw(client *http.Client, queue string, into chan<- drawnTicket) bool {
+	response, err := client.Post(queue+"/tickets", "application/json", strings.NewReader("{}"))
+	if err != nil {
+		return false
+	}
+	defer func() { _ = response.Body.Close() }()
+	var d drawnTicket
+	if json.NewDecoder(response.Body).Decode(&d) != nil || response.StatusCode != http.StatusCreated || d.Kind != "drawn" {
+		return false // a late one has a place behind the draw: the machine was too slow for this test
+	}
+	into <- d
+	return true
+}
+
+// entry is a line of visitors who wait for their turn, by rank once the seed is known.
+type entry struct {
+	client *http.Client
+	queue  string
+	opens  time.Time
+	line   []ranked
+}
+
+type ranked struct {
+	rank   waitroom.Rank
+	ticket string
+}
+
+// entering waits for the seed and ranks the visitors as anyone can.
+func entering(t *testing.T, client *http.Client, queue string, drawn <-chan drawnTicket, opens time.Time) *entry {
+	t.Helper()
+	e := &entry{client: client, queue: queue, opens: opens}
+	for time.Since(opens) < 30*time.Second {
+		if s := e.state(t); s.Seed != "" {
+			if time.Now().Before(opens) {
+				t.Errorf("the seed was published %v before opening", time.Until(opens))
+			}
+			seed, err := waitroom.ParseSeed(s.Seed)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for d := range drawn {
+				number, err := waitroom.ParseNumber(d.Number)
+				if err != nil {
+					t.Fatal(err)
+				}
+				e.line = append(e.line, ranked{seed.Rank(number), d.Ticket})
+			}
+			slices.SortFunc(e.line, func(a, b ranked) int { return cmp.Compare(a.rank, b.rank) })
+			return e
+		}
+		<-time.After(50 * time.Millisecond) // a poll
+	}
+	t.Fatal("the seed was never published")
+	return nil
+}
+
+func (e *entry) state(t *testing.T) (s waitroom.State) {
+	t.Helper()
+	response, err := e.client.Get(e.queue)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	if err := json.NewDecoder(response.Body).Decode(&s); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// follow lets everyone enter whose turn the state says has come, and tries the one behind them, who must not.
+func (e *entry) follow(t *testing.T) (entered int) {
+	t.Helper()
+	for until := time.Now().Add(time.Minute); entered < len(e.line) && time.Now().Before(until); <-time.After(100 * time.Millisecond) {
+		s := e.state(t)
+		turn := int(min(s.Served, int64(len(e.line))))
+		if turn < entered {
+			t.Errorf("the line went back from %d to %d", entered, turn)
+		}
+		next := e.line[entered:max(turn, entered)]
+		var at atomic.Int64
+		good := many(32, len(next), func() bool { return e.exchange(next[at.Add(1)-1].ticket) == http.StatusCreated })
+		if good != len(next) {
+			t.Errorf("%d of the %d whose turn had come were let in", good, len(next))
+		}
+		entered = max(turn, entered)
+		if after := e.state(t); entered < len(e.line) && after.Served == s.Served && e.exchange(e.line[len(e.line)-1].ticket) == http.StatusCreated &&
+			e.state(t).Served < int64(len(e.line)) {
+			t.Error("the last of the draw was let in before its turn")
+		}
+	}
+	return entered
+}
+
+func (e *entry) exchange(ticket string) int {
+	response, err := e.client.Post(e.queue+"/passes", "application/json", strings.NewReader(`{"ticket":"`+ticket+`"}`))
+	if err != nil {
+		return 0
+	}
+	_, _ = io.Copy(io.Discard, response.Body)
+	_ = response.Body.Close()
+	return response.StatusCode
 }
