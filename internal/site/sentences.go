@@ -12,7 +12,7 @@ func sentences() map[string]event.Text {
 	all := map[string]event.Text{}
 	for _, part := range []map[string]event.Text{
 		commonSentences(), eventSentences(), formSentences(), orderSentences(), problemSentences(), faultSentences(),
-		fieldSentences(), scriptSentences(), waitingSentences(),
+		fieldSentences(), scriptSentences(), waitingSentences(), roomSentences(), drawSentences(),
 	} {
 		maps.Copy(all, part)
 	}

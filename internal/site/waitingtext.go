@@ -2,7 +2,7 @@ package site
 
 import "gapura/internal/event"
 
-// waitingSentences are those of the waiting room and of the draw's proof.
+// waitingSentences say how it stands for a visitor of a waiting room.
 func waitingSentences() map[string]event.Text {
 	return map[string]event.Text{
 		"waiting.title":       {ID: "Ruang tunggu {event}", EN: "Waiting room: {event}"},
@@ -57,7 +57,12 @@ func waitingSentences() map[string]event.Text {
 		"waiting.used.badge":       {ID: "Sudah dipakai", EN: "Used"},
 		"waiting.used.head":        {ID: "Izin masukmu sudah dipakai.", EN: "Your pass has been used."},
 		"waiting.used.lead":        {ID: "Satu izin masuk untuk satu pesanan. Untuk pesanan lain, antre lagi dari belakang.", EN: "One pass serves one order. For another order, queue again from the end."},
+	}
+}
 
+// roomSentences are what stands around a visitor's place, and on its buttons.
+func roomSentences() map[string]event.Text {
+	return map[string]event.Text{
 		"waiting.some":             {ID: "beberapa", EN: "some"},
 		"waiting.time_unknown":     {ID: "belum bisa dihitung", EN: "not known yet"},
 		"waiting.time_soon":        {ID: "kurang dari satu menit", EN: "less than a minute"},
@@ -95,7 +100,12 @@ func waitingSentences() map[string]event.Text {
 		"waiting.form.checked":     {ID: "Isianmu lengkap dan tersimpan di peramban ini. Begitu giliranmu tiba, tekan Kirim.", EN: "Your answers are complete and kept in this browser. When your turn comes, press Send."},
 		"waiting.form.none":        {ID: "Lomba ini memakai antrean. Ambil nomor dulu; formulir bisa diisi sekarang.", EN: "This race has a queue. Take a number first; you can fill in the form now."},
 		"waiting.form.to":          {ID: "Ke ruang tunggu", EN: "To the waiting room"},
+	}
+}
 
+// drawSentences are those of the draw's proof.
+func drawSentences() map[string]event.Text {
+	return map[string]event.Text{
 		"draw.title":     {ID: "Bukti undian {event}", EN: "Proof of the draw: {event}"},
 		"draw.head":      {ID: "Periksa undiannya sendiri", EN: "Check the draw yourself"},
 		"draw.lead":      {ID: "Semua yang dibutuhkan untuk membuktikan urutan masuk ada di sini. Perhitungannya berjalan di perambanmu.", EN: "Everything needed to prove the order of entry is here. The computation runs in your browser."},
