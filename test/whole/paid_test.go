@@ -74,10 +74,7 @@ func openShop(t *testing.T, n int) *shop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.bank.SetTrouble(standin.Trouble{
-		Duplicate: 2, Reorder: true, Delay: 50 * time.Millisecond, Shuffle: time.Second, LoseAnswer: n / 50, Broken: n / 50,
-		BadSignature: n / 100, WrongAmount: n / 100,
-	})
+	s.bank.SetTrouble(badly())
 	work := lifecycle.NewGroup(t.Context())
 	s.bank.Start(work)
 	bank := &http.Server{Handler: s.bank.Handler(), ReadHeaderTimeout: time.Second}
@@ -94,7 +91,8 @@ func openShop(t *testing.T, n int) *shop {
 	host, port, _ := net.SplitHostPort(s.post.address)
 	s.environment = append(s.environment, "MIDTRANS_SERVER_KEY="+key, "MIDTRANS_BASE_URL=http://"+listener.Addr().String(),
 		"MIDTRANS_SNAP_URL=http://"+listener.Addr().String(), "MIDTRANS_RATE=2000", "MAIL_RATE=2000", "APP_URL=http://"+address,
-		"QUEUE_CONNECTION=redis", "REDIS_URL="+s.redis.URL(0), "MAIL_MAILER=smtp", "MAIL_HOST="+host, "MAIL_PORT="+port, "CAPTCHA_PROVIDER=none")
+		"QUEUE_CONNECTION=redis", "REDIS_URL="+s.redis.URL(0), "MAIL_MAILER=smtp", "MAIL_HOST="+host, "MAIL_PORT="+port, "CAPTCHA_PROVIDER=none",
+		"TRUSTED_PROXIES=127.0.0.1")
 	s.apply(t, 3*n)
 	s.node = &node{installation: s.installation, address: address}
 	if err := s.node.start(); err != nil {
@@ -110,6 +108,22 @@ func openShop(t *testing.T, n int) *shop {
 		s.workers = append(s.workers, w)
 	}
 	return s
+}
+
+func badly() standin.Trouble {
+	return standin.Trouble{Duplicate: 2, Reorder: true, Delay: 50 * time.Millisecond, Shuffle: time.Second}
+}
+
+// worse lets one call fail, one answer be lost, one notification be forged and one name a wrong sum, again and again until
+// ctx ends. All at once would only open the breaker, which is another test's.
+func (s *shop) worse(ctx context.Context) {
+	for ctx.Err() == nil {
+		trouble := badly()
+		trouble.Broken, trouble.LoseAnswer, trouble.BadSignature, trouble.WrongAmount = 1, 1, 1, 1
+		s.bank.SetTrouble(trouble)
+		wait(ctx, time.Second)
+	}
+	s.bank.SetTrouble(badly())
 }
 
 func freeAddress(t *testing.T) string {
@@ -180,6 +194,7 @@ func (s *shop) register(ctx context.Context, n int) error {
 			return err
 		}
 		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("X-Forwarded-For", fmt.Sprintf("10.%d.%d.%d", n>>16&255, n>>8&255, n&255)) // buyers have addresses of their own
 		r.Header.Set("Idempotency-Key", fmt.Sprintf("crash-order-number-%08d", n))
 		w, err := http.DefaultClient.Do(r)
 		if err == nil {
@@ -311,7 +326,14 @@ func TestNothingIsLostOrDoubledAfterPayment(t *testing.T) {
 	began := time.Now()
 	g, ctx := errgroup.WithContext(t.Context())
 	g.SetLimit(34)
-	g.Go(func() error { return s.payAll(ctx, n) })
+	g.Go(func() error {
+		trouble, calm := context.WithCancel(ctx)
+		var striking sync.WaitGroup
+		striking.Go(func() { s.worse(trouble) })
+		defer striking.Wait()
+		defer calm()
+		return s.payAll(ctx, n)
+	})
 	g.Go(func() error { return s.disasters(ctx, t, n) })
 	for i := range n {
 		g.Go(func() error { return s.register(ctx, i) })
