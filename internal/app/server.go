@@ -250,6 +250,9 @@ func (n *node) ready(ctx context.Context) error {
 	return nil
 }
 
+// memoryEvery is how often the collector's goal follows the number of connections.
+const memoryEvery = time.Second
+
 // Bounds of the HTTP server. A slow client is cut off; nothing it sent was taken before its body was whole.
 const (
 	readHeaderTimeout = 5 * time.Second
@@ -272,9 +275,12 @@ func (n *node) serve(listener net.Listener) error {
 	if err != nil {
 		return errors.Join(err, listener.Close(), n.stop(nil))
 	}
+	var m memory
+	n.work.Every("memory", memoryEvery, m.tend)
 	server := &http.Server{
 		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		ConnState: m.watch,
 	}
 	if err := n.serveProfiles(); err != nil {
 		return errors.Join(err, listener.Close(), n.stop(nil))
