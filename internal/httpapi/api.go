@@ -51,6 +51,7 @@ type API struct {
 	prepared prepared
 	openapi  []byte
 	bodies   bodies
+	problems problems
 	streams  atomic.Int64 // open now
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"gapura/internal/fault"
@@ -35,7 +36,7 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 		w.WriteHeader(statusClientGone)
 		return
 	}
-	WriteProblem(w, r, a.cfg.BaseURL, err)
+	writeProblem(w, r, asFault(err), func(f *fault.Fault, locale string) []byte { return a.problems.encode(f, a.cfg.BaseURL, locale) })
 	if status := statusOf(fault.CodeOf(err)); status == http.StatusInternalServerError {
 		a.cfg.Log.LogAttrs(r.Context(), slog.LevelError, "a request failed",
 			slog.String("route", r.Pattern), slog.Any("error", err))
@@ -44,29 +45,64 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 
 // WriteProblem answers err as a problem document in the language of the request.
 func WriteProblem(w http.ResponseWriter, r *http.Request, baseURL string, err error) {
-	f := asFault(err)
-	locale := localeOf(r)
+	writeProblem(w, r, asFault(err), func(f *fault.Fault, locale string) []byte { return encodeProblem(f, baseURL, locale) })
+}
+
+func writeProblem(w http.ResponseWriter, r *http.Request, f *fault.Fault, encode func(f *fault.Fault, locale string) []byte) {
+	h := w.Header()
+	if f.RetryAfter > 0 {
+		h["Retry-After"] = []string{retryAfter(f.RetryAfter)}
+	}
+	if f.Code == fault.NotAllowed {
+		h.Set("WWW-Authenticate", "Bearer")
+	}
+	writeBytes(w, statusOf(f.Code), "application/problem+json", encode(f, localeOf(r)))
+}
+
+// problems keeps the documents that differ in nothing but code and language. A stampede is mostly refused with one of them,
+// so they are encoded once.
+type problems struct{ plain sync.Map }
+
+type plainProblem struct {
+	code   fault.Code
+	locale string
+}
+
+func (p *problems) encode(f *fault.Fault, baseURL, locale string) []byte {
+	if len(f.Params) > 0 || len(f.Fields) > 0 {
+		return encodeProblem(f, baseURL, locale)
+	}
+	key := plainProblem{f.Code, locale}
+	if text, ok := p.plain.Load(key); ok {
+		return text.([]byte)
+	}
+	text := encodeProblem(f, baseURL, locale)
+	p.plain.Store(key, text)
+	return text
+}
+
+func encodeProblem(f *fault.Fault, baseURL, locale string) []byte {
+	text, err := json.Marshal(problemBody(f, baseURL, locale))
+	if err != nil {
+		return []byte(`{"code":"internal","status":500}`) // only our own types are encoded here
+	}
+	return text
+}
+
+func problemBody(f *fault.Fault, baseURL, locale string) map[string]any {
 	body := make(map[string]any, len(f.Params)+8)
 	for k, v := range f.Params {
 		body[k] = v
 	}
-	status := statusOf(f.Code)
 	body["type"] = baseURL + "/problems/" + strings.ReplaceAll(string(f.Code), "_", "-")
 	body["title"] = titleOf(f.Code, locale)
-	body["status"] = status
+	body["status"] = statusOf(f.Code)
 	body["code"] = f.Code
 	body["detail"] = detailOf(f, locale)
 	if len(f.Fields) > 0 {
 		body["errors"] = fieldProblems(f.Fields, locale)
 	}
-	h := w.Header()
-	if f.RetryAfter > 0 {
-		h.Set("Retry-After", retryAfter(f.RetryAfter))
-	}
-	if f.Code == fault.NotAllowed {
-		h.Set("WWW-Authenticate", "Bearer")
-	}
-	writeJSON(w, status, "application/problem+json", body)
+	return body
 }
 
 func asFault(err error) *fault.Fault {
