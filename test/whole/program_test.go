@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -237,7 +238,11 @@ func (n *node) start() error {
 		return err
 	}
 	n.process, n.ended = command.Process, ended
-	return n.await(out, started)
+	if err := n.await(out, started); err != nil {
+		return err
+	}
+	// The address is known a moment before the first answer.
+	return eventually(context.Background(), func() bool { return status(n, "/readyz") == http.StatusOK || !n.running() })
 }
 
 // await reads the program's output until it says where it serves.
