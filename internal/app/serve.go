@@ -34,8 +34,7 @@ func (serveCommand) Run(p *program) error {
 	if err := n.start(p.embedded()); err != nil {
 		return errors.Join(err, listener.Close(), n.stop(nil))
 	}
-	p.announce("Gapura serves %s", p.cfg.baseURL())
-	return n.serve(listener)
+	return n.serve(listener, func() { p.announce("Gapura serves %s", p.cfg.baseURL()) })
 }
 
 func (p *program) listen() (net.Listener, error) {
@@ -129,9 +128,10 @@ func (c demoCommand) Run(p *program) error {
 	if err := n.start(true); err != nil {
 		return errors.Join(err, listener.Close(), n.stop(nil))
 	}
-	p.announce("\n  Gapura demo\n\n  Buka / open      %s\n  Payment stand-in %s\n  Mailbox          %s\n  Data             %s\n  Stop             Ctrl+C\n",
-		p.cfg.baseURL(), n.standinURL, n.mailboxURL(), p.cfg.DataDirectory)
-	return n.serve(listener)
+	return n.serve(listener, func() {
+		p.announce("\n  Gapura demo\n\n  Buka / open      %s\n  Payment stand-in %s\n  Mailbox          %s\n  Data             %s\n  Stop             Ctrl+C\n",
+			p.cfg.baseURL(), n.standinURL, n.mailboxURL(), p.cfg.DataDirectory)
+	})
 }
 
 // applyDemo writes the demo event, opened a minute ago, unless an earlier demo has left one that still sells.

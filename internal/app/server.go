@@ -263,8 +263,8 @@ const (
 	stopWithin        = 20 * time.Second
 )
 
-// serve answers on listener until the program's context ends, then finishes what was accepted.
-func (n *node) serve(listener net.Listener) error {
+// serve answers on listener, and says that it is ready, until the program's context ends, then finishes what was accepted.
+func (n *node) serve(listener net.Listener, ready func()) error {
 	if err := n.openRooms(n.program.ctx); err != nil {
 		if n.program.ctx.Err() != nil {
 			err = nil // told to stop before it began
@@ -287,6 +287,7 @@ func (n *node) serve(listener net.Listener) error {
 	}
 	failed := make(chan error, 1)
 	n.work.Go("http", func(context.Context) { failed <- server.Serve(listener) })
+	ready()
 	select {
 	case err = <-failed:
 	case <-n.program.ctx.Done():

@@ -135,7 +135,7 @@ func recounted(e *event.Event, counts map[event.Counter]registration.Count) map[
 // Secret returns the sealed secret of that name, or stores seal's result first if there is none. Of two nodes that come at
 // the same time one stores and both get the same.
 func (s *Store) Secret(ctx context.Context, name string, seal func() ([]byte, error)) ([]byte, error) {
-	for range 2 {
+	for ctx.Err() == nil {
 		var sealed []byte
 		err := s.commits.NewRaw("SELECT sealed FROM secrets WHERE name = ?", name).Scan(ctx, &sealed)
 		if err == nil {
@@ -149,11 +149,12 @@ func (s *Store) Secret(ctx context.Context, name string, seal func() ([]byte, er
 			return nil, err
 		}
 		_, err = s.commits.NewRaw("INSERT INTO secrets (name, sealed) VALUES (?, ?)", name, fresh).Exec(ctx)
-		if err = s.dialect.classify(err); err != nil && !errors.Is(err, registration.ErrDuplicate) {
+		err = s.dialect.classify(err)
+		if err != nil && !errors.Is(err, registration.ErrDuplicate) && !errors.Is(err, registration.ErrContention) {
 			return nil, fmt.Errorf("store secret %s: %w", name, err)
 		}
 	}
-	return nil, fmt.Errorf("secret %s can neither be read nor stored", name)
+	return nil, fmt.Errorf("secret %s: %w", name, ctx.Err())
 }
 
 // Reseal replaces a sealed secret, after APP_KEY was rotated.
