@@ -96,7 +96,7 @@ func (s settings) raw(ctx context.Context, d *database, r *report) error {
 
 // best offers more than the program can take and counts what it acknowledges.
 func (s settings) best(ctx context.Context, d *database, r *report) error {
-	result, _, err := s.load(ctx, d, load{demand: constant(s.offered, s.length)})
+	result, _, err := s.load(ctx, d, load{demand: constant(s.offered, s.length), connections: crowdConnections})
 	if err != nil {
 		return err
 	}
@@ -118,7 +118,7 @@ func (s settings) steady(ctx context.Context, d *database, r *report) error {
 func (s settings) surge(ctx context.Context, d *database, r *report) error {
 	demand := constant(0.5*r.best, 25*time.Second)
 	demand.Curve, demand.Surge, demand.SurgeAt, demand.SurgeFor = crowd.CurveSurge, 6, 5*time.Second, 10*time.Second
-	result, _, err := s.load(ctx, d, load{demand: demand, connections: 1024})
+	result, _, err := s.load(ctx, d, load{demand: demand, connections: 4 * crowdConnections})
 	r.surge = result
 	return err
 }
@@ -132,7 +132,7 @@ func (s settings) memory(ctx context.Context, d *database, r *report) error {
 
 // single is the same program with one transaction a request.
 func (s settings) single(ctx context.Context, d *database, r *report) error {
-	result, _, err := s.load(ctx, d, load{demand: constant(s.offered/2, s.length), environment: []string{"COMMIT_BATCH=1"}})
+	result, _, err := s.load(ctx, d, load{demand: constant(s.offered/2, s.length), connections: crowdConnections, environment: []string{"COMMIT_BATCH=1"}})
 	if err == nil {
 		r.single = result.Rate.Median
 		s.note("one transaction a request: %.0f/s", r.single)
@@ -143,6 +143,9 @@ func (s settings) single(ctx context.Context, d *database, r *report) error {
 func (s settings) note(format string, args ...any) {
 	_, _ = fmt.Fprintf(s.out, "  "+format+"\n", args...)
 }
+
+// crowdConnections are enough that a batch is not limited by how many can be under way.
+const crowdConnections = 1024
 
 func constant(rate float64, length time.Duration) crowd.Demand {
 	return crowd.Demand{Curve: crowd.CurveConstant, Rate: rate, For: length}
