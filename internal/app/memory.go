@@ -15,7 +15,7 @@ import (
 const (
 	crowded        = 2000 // connections
 	garbageCrowded = 25   // per cent of what is in use
-	garbageUsual   = 300 // of some 25 MB: the collector runs a third as often, and the program stays below 150 MB
+	garbageUsual   = 300  // of some 25 MB: the collector runs a third as often, and the program stays below 150 MB
 )
 
 // memory keeps the resident size near what is in use while many are connected.
