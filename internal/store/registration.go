@@ -642,10 +642,11 @@ func (s *Store) DueHolds(ctx context.Context, now time.Time, limit int) ([]regis
 }
 
 // NextExpiry returns when the event's next hold ends; zero if there is none. Holds end in the order of time, so the first
-// few entries of the index hold the answer even when several events sell.
+// few entries of the index hold the answer even when several events sell. The plus keeps the planner from the index on the
+// event, by which it would read and sort every order: that took half the processor at 4,300 orders a second on SQLite.
 func (s *Store) NextExpiry(ctx context.Context, eventID int64) (time.Time, error) {
 	var at int64
-	err := s.reads.NewRaw("SELECT hold_until FROM orders WHERE hold_until > 0 AND event_id = ? ORDER BY hold_until LIMIT 1", eventID).
+	err := s.reads.NewRaw("SELECT hold_until FROM orders WHERE hold_until > 0 AND +event_id = ? ORDER BY hold_until LIMIT 1", eventID).
 		Scan(ctx, &at)
 	if errors.Is(err, sql.ErrNoRows) {
 		return time.Time{}, nil
