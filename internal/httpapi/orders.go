@@ -95,10 +95,12 @@ func (a *API) postOrder(w http.ResponseWriter, r *http.Request) error {
 	}
 	priority := orderPriority(r)
 	if !a.cfg.Calm.Enter(priority) {
+		linger(r)
 		return fault.New(fault.Overloaded).After(shedFor())
 	}
 	defer a.cfg.Calm.Leave(priority)
 	if err := a.cfg.Desk.Shed(slug, key); err != nil {
+		linger(r)
 		return err
 	}
 	if err := a.admitted(r, slug, key); err != nil {
@@ -113,6 +115,9 @@ func (a *API) postOrder(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	receipt, err := a.cfg.Desk.Register(r.Context(), slug, key, request)
+	if fault.CodeOf(err) == fault.Overloaded {
+		linger(r)
+	}
 	if err != nil {
 		return err
 	}
@@ -123,6 +128,19 @@ func (a *API) postOrder(w http.ResponseWriter, r *http.Request) error {
 	}
 	writeJSON(w, http.StatusCreated, "application/json", a.view(receipt.Order))
 	return nil
+}
+
+// lingerFor is how long a refusal for want of room takes. Clients that hammer come at the pace of the answers: at once, 4,096
+// connections make 20,000 refusals a second, and the committer gets 0.14 of its rate; so they leave it the processor.
+const lingerFor = 400 * time.Millisecond
+
+func linger(r *http.Request) {
+	timer := time.NewTimer(lingerFor)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-r.Context().Done():
+	}
 }
 
 // idempotencyKey accepts the quoted form of the standard's draft, the bare one and the old header.
