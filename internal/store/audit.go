@@ -26,9 +26,7 @@ func (s *Store) Audit(ctx context.Context, eventID int64, examine func(*Audited)
 
 // Ledger reads the event with its counters.
 func (a *Audited) Ledger(ctx context.Context) (registration.Ledger, error) {
-	var state stateRow
-	err := a.tx.NewRaw("SELECT revision, last_seq, touched FROM event_state WHERE event_id = ?", a.eventID).
-		Scan(ctx, &state.Revision, &state.LastSeq, &state.Touched)
+	state, err := readState(ctx, a.tx, a.eventID, "")
 	if err != nil {
 		return registration.Ledger{}, fmt.Errorf("event %d: %w", a.eventID, err)
 	}

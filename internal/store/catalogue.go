@@ -58,9 +58,7 @@ func (s *Store) revise(
 	ctx context.Context, tx bun.Tx, now time.Time, eventID int64, e *event.Event, text string,
 	judge func(*event.Event, event.Sold) error,
 ) error {
-	var state stateRow
-	err := tx.NewRaw("SELECT revision, last_seq, touched FROM event_state WHERE event_id = ?"+s.dialect.forUpdate, eventID).
-		Scan(ctx, &state.Revision, &state.LastSeq, &state.Touched)
+	state, err := readState(ctx, tx, eventID, s.dialect.forUpdate)
 	if err != nil {
 		return fmt.Errorf("lock event %d: %w", eventID, err)
 	}

@@ -100,12 +100,20 @@ type eventTx struct {
 	state   stateRow
 }
 
+// readState reads an event's hot row; lock is the dialect's words for holding it, or nothing.
+func readState(ctx context.Context, db bun.IDB, eventID int64, lock string) (stateRow, error) {
+	var state stateRow
+	err := db.NewRaw("SELECT revision, last_seq, touched FROM event_state WHERE event_id = ?"+lock, eventID).
+		Scan(ctx, &state.Revision, &state.LastSeq, &state.Touched)
+	return state, err
+}
+
 // InEvent runs work in one transaction that holds the event's lock.
 func (s *Store) InEvent(ctx context.Context, eventID int64, work func(tx registration.Tx) error) error {
 	return s.transact(ctx, func(tx bun.Tx) error {
 		e := &eventTx{tx: tx, eventID: eventID}
-		err := tx.NewRaw("SELECT revision, last_seq, touched FROM event_state WHERE event_id = ?"+s.dialect.forUpdate, eventID).
-			Scan(ctx, &e.state.Revision, &e.state.LastSeq, &e.state.Touched)
+		var err error
+		e.state, err = readState(ctx, tx, eventID, s.dialect.forUpdate)
 		if err != nil {
 			return fmt.Errorf("lock event %d: %w", eventID, err)
 		}
@@ -121,9 +129,7 @@ func (e *eventTx) Ledger(ctx context.Context, known *registration.Stored) (regis
 func (s *Store) Ledger(ctx context.Context, eventID int64) (registration.Ledger, error) {
 	var l registration.Ledger
 	err := s.read(ctx, func(tx bun.Tx) error {
-		var state stateRow
-		err := tx.NewRaw("SELECT revision, last_seq, touched FROM event_state WHERE event_id = ?", eventID).
-			Scan(ctx, &state.Revision, &state.LastSeq, &state.Touched)
+		state, err := readState(ctx, tx, eventID, "")
 		if err != nil {
 			return fmt.Errorf("event %d: %w", eventID, err)
 		}
