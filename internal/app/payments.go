@@ -209,7 +209,7 @@ func startTrouble(err error) error {
 	}
 	var busy *fault.Fault
 	if errors.As(err, &busy) && busy.Cause == nil && busy.RetryAfter > 0 {
-		return jobs.After(err, busy.RetryAfter) // somebody else is making the page, or was when it died
+		return jobs.Early(err, busy.RetryAfter) // somebody else is making the page, or was when it died: its lease ends
 	}
 	return jobTrouble(err)
 }

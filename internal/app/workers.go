@@ -115,7 +115,7 @@ func (n *node) startQueue(handlers map[jobs.Kind]worker.Handler) error {
 		n.work.Go("workers", func(ctx context.Context) { n.workLocally(ctx, q.local, runner, served) })
 	} else {
 		carrier := redisqueue.NewCarrier(q.client, clock.System{})
-		relay.Carrier = carrier
+		relay.Carrier, relay.Shared = carrier, true
 		n.work.Go("workers", func(ctx context.Context) { n.receive(ctx, q.client, runner, served) })
 		n.work.Every("queue sweep", sweepQueueEvery, func(ctx context.Context) { n.sweepQueue(ctx, carrier) })
 	}

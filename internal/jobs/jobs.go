@@ -40,6 +40,7 @@ const (
 	TicketRender   Kind = "ticket.render"   // render the order's ticket documents
 	InvoiceRender  Kind = "invoice.render"  // number and render the order's invoice
 	MailSend       Kind = "mail.send"       // Arg is the kind of the mail
+	MailConfirm    Kind = "mail.confirm"    // Arg is a confirmation of a waiting room, Version counts its mails: send its code
 	MailBroadcast  Kind = "mail.broadcast"  // Arg is the broadcast's id: send its next chunk
 	Noop           Kind = "noop"            // nothing; to measure the way
 )
@@ -48,7 +49,7 @@ const (
 func Kinds() []Kind {
 	return []Kind{
 		OrderPlaced, OrderChanged, PaymentStart, PaymentConfirm, PaymentAsk, PaymentRefund, TicketRender, InvoiceRender, MailSend,
-		MailBroadcast, Noop,
+		MailConfirm, MailBroadcast, Noop,
 	}
 }
 
@@ -59,7 +60,7 @@ func (k Kind) Queue() Queue {
 		return Plan
 	case PaymentStart, PaymentConfirm, PaymentAsk, PaymentRefund:
 		return Payment
-	case MailSend:
+	case MailSend, MailConfirm:
 		return Mail
 	case MailBroadcast, Noop:
 		return Bulk
@@ -121,6 +122,22 @@ func (d delayed) Unwrap() error { return d.error }
 
 // After makes the next attempt come no earlier than d from now.
 func After(err error, d time.Duration) error { return delayed{err, d} }
+
+// early is the error of a job whose moment has not come.
+type early struct{ error }
+
+// Unwrap returns the cause.
+func (e early) Unwrap() error { return e.error }
+
+// Early sends the job back for d at no cost of an attempt: nothing was tried yet, because somebody else is at it or something
+// it needs is not there. The caller makes sure that this comes to an end.
+func Early(err error, d time.Duration) error { return early{delayed{err, d}} }
+
+// IsEarly reports whether err is marked so.
+func IsEarly(err error) bool {
+	var e early
+	return errors.As(err, &e)
+}
 
 // DelayOf returns the wait that err asks for, or 0.
 func DelayOf(err error) time.Duration {

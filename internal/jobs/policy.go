@@ -34,6 +34,8 @@ func (k Kind) Policy() Policy {
 		return Policy{Provider: Midtrans, Timeout: 30 * time.Second, Limit: 25, Base: 2 * time.Second, Cap: 15 * time.Minute}
 	case MailSend:
 		return Policy{Provider: SMTP, Timeout: time.Minute, Limit: 20, Base: 5 * time.Second, Cap: 30 * time.Minute}
+	case MailConfirm: // a code that comes after half an hour is worth nothing
+		return Policy{Provider: SMTP, Timeout: time.Minute, Limit: 12, Base: 2 * time.Second, Cap: 5 * time.Minute}
 	case MailBroadcast:
 		return Policy{Provider: SMTP, Timeout: 10 * time.Minute, Limit: 20, Base: 5 * time.Second, Cap: 30 * time.Minute, Concurrency: 2}
 	case TicketRender, InvoiceRender:

@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"gapura/internal/clock"
@@ -61,6 +62,7 @@ type Relay struct {
 	Meter   Meter
 	Limits  RelayLimits
 	Held    func(q Queue) bool // a queue of which nothing is sent now; nil: none
+	Shared  bool               // workers of other processes may be doing what a carrier that was wiped had held
 
 	trouble bool // was reported
 }
@@ -125,7 +127,7 @@ func (r *Relay) Pass(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	if wiped {
-		cleared, err := r.Outbox.ClearLeases(ctx, r.Clock.Now(), r.Queues)
+		cleared, err := r.Outbox.ClearLeases(ctx, r.Clock.Now(), r.hasty())
 		if err != nil {
 			return false, err
 		}
@@ -149,6 +151,15 @@ func (r *Relay) Pass(ctx context.Context) (more bool, err error) {
 		more = more || full
 	}
 	return more, nil
+}
+
+// hasty are the queues whose jobs are sent again at once after a wipe. A mail that a worker is just sending would arrive twice,
+// so mails wait for the end of their lease.
+func (r *Relay) hasty() []Queue {
+	if !r.Shared {
+		return r.Queues
+	}
+	return slices.DeleteFunc(slices.Clone(r.Queues), func(q Queue) bool { return q == Mail || q == Bulk })
 }
 
 // serve sends what queue has room for, and looks after what was sent before. It reports whether it found a full batch.

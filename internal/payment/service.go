@@ -220,12 +220,7 @@ func (s *Service) begin(ctx context.Context, order id.ID, finishURL string) (Att
 func (s *Service) open(ctx context.Context, c Case, a Attempt, finishURL string) (Attempt, error) {
 	page, err := s.Gateway.Create(ctx, s.checkout(c, a, finishURL))
 	if err != nil {
-		if !Temporary(err) {
-			// The provider made no page, so the next request need not wait for the lease to end.
-			_, closing := s.close(ctx, c.Order.ID, a.N)
-			return Attempt{}, errors.Join(err, closing)
-		}
-		return Attempt{}, fault.Wrap(fault.Overloaded, err).After(s.Policy.StartLease)
+		return Attempt{}, s.failed(ctx, c.Order.ID, a.N, err)
 	}
 	var closed bool
 	c, err = s.Store.Change(ctx, c.Order.ID, func(c Case) (d Decision, err error) {
@@ -240,6 +235,21 @@ func (s *Service) open(ctx context.Context, c Case, a Attempt, finishURL string)
 	}
 	a, _ = c.Attempt(a.N)
 	return a, nil
+}
+
+// failedFor bounds closing an attempt, which is to happen also when the visitor has gone.
+const failedFor = 5 * time.Second
+
+// failed closes an attempt whose page was not made, or whose page nobody will see because the provider's answer was lost: the
+// next request need not wait for the lease to end, and begins another attempt.
+func (s *Service) failed(ctx context.Context, order id.ID, n int, cause error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), failedFor)
+	defer cancel()
+	_, closing := s.close(ctx, order, n)
+	if Temporary(cause) {
+		cause = fault.Wrap(fault.Overloaded, cause).After(startRetry)
+	}
+	return errors.Join(cause, closing)
 }
 
 // revoke takes back a page whose order stopped waiting while it was made, and says so to whoever wanted to pay.

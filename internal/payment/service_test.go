@@ -67,23 +67,67 @@ func TestNoAttemptShortlyBeforeTheHoldEnds(t *testing.T) {
 	}
 }
 
-func TestLostCreateAnswerWaitsForTheLease(t *testing.T) {
+func TestLostCreateAnswerIsGivenUpAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(0)
-	ctx := context.Background()
 	w.gateway.lose = true
-	if _, err := w.service.Attempt(ctx, w.order.ID, ""); !payment.Temporary(err) {
+	if _, err := w.service.Attempt(context.Background(), w.order.ID, ""); !payment.Temporary(err) || waitOf(err) == 0 {
 		t.Fatalf("%v", err)
 	}
-	_, err := w.service.Attempt(ctx, w.order.ID, "")
-	var f *fault.Fault
-	if !errors.As(err, &f) || f.Code != fault.Overloaded || f.RetryAfter == 0 {
+	if a := w.open(t); a.N != 2 {
+		t.Errorf("attempt %d", a.N)
+	}
+	// The page of the first was made, and somebody pays there all the same.
+	w.gateway.happen(w.attemptID(1), payment.TxSettlement, w.clock.Now())
+	w.deliver(t, w.gateway.outbox[0])
+	w.expectStatus(t, registration.Confirmed)
+	if a := w.current(t).Attempts[1]; a.State != payment.AttemptDead {
+		t.Errorf("the page that nobody needs is %s", a.State)
+	}
+}
+
+// A process that died while it made a page leaves the attempt to its lease.
+func TestAnAttemptWhoseMakerDiedWaitsForTheLease(t *testing.T) {
+	t.Parallel()
+	w := newWorld(0)
+	w.force(t, 1)
+	w.store.Edit(w.order.ID, func(c *payment.Case) {
+		c.Attempts[0].State, c.Attempts[0].Token, c.Attempts[0].StartedAt = payment.AttemptStarting, "", w.clock.Now()
+	})
+	if _, err := w.service.Attempt(context.Background(), w.order.ID, ""); fault.CodeOf(err) != fault.Overloaded || waitOf(err) == 0 {
 		t.Fatalf("within the lease: %v", err)
 	}
 	w.clock.Advance(w.service.Policy.StartLease)
 	if a := w.open(t); a.N != 2 {
 		t.Errorf("attempt %d", a.N)
 	}
+}
+
+func waitOf(err error) time.Duration {
+	var f *fault.Fault
+	if errors.As(err, &f) {
+		return f.RetryAfter
+	}
+	return 0
+}
+
+func TestAnOutageDoesNotSpendAttempts(t *testing.T) {
+	t.Parallel()
+	w := newWorld(0)
+	w.gateway.down = &payment.ProviderError{Op: "create", Code: "503", Temporary: true}
+	end := w.clock.Now().Add(10 * time.Minute)
+	for w.clock.Now().Before(end) {
+		if _, err := w.service.Attempt(context.Background(), w.order.ID, ""); err == nil {
+			t.Fatal("an attempt without a provider")
+		}
+		w.clock.Advance(time.Second)
+	}
+	if n := len(w.current(t).Attempts); n < 20 || n > 30 { // 2 at once, 2, 4, 8, 16 s, then every 30
+		t.Errorf("%d attempts in ten minutes", n)
+	}
+	w.gateway.down = nil
+	w.clock.Advance(w.service.Policy.StartLease)
+	w.open(t)
 }
 
 func TestRefusedCreateFreesTheWayAtOnce(t *testing.T) {

@@ -13,7 +13,8 @@ const startRetry = 2 * time.Second
 
 // Start decides how paying an order goes on: by the attempt that is open, or by a new one (fresh), which must then be created
 // at the provider and recorded with Opened. It returns a wrong_state fault if the order does not wait for money or its hold
-// is about to end, and an overloaded fault with Retry-After while another request is creating an attempt.
+// is about to end, and an overloaded fault with Retry-After while another request is creating an attempt or the provider did
+// not answer the last ones.
 func Start(c Case, now time.Time, p Policy) (d Decision, n int, fresh bool, err error) {
 	if c.Order.Status != registration.AwaitingPayment {
 		return Decision{}, 0, false, fault.New(fault.WrongState).With("status", c.Order.Status)
@@ -27,6 +28,9 @@ func Start(c Case, now time.Time, p Policy) (d Decision, n int, fresh bool, err 
 			return Decision{}, 0, false, fault.New(fault.Overloaded).After(startRetry)
 		}
 	}
+	if pause := c.nextStart(p).Sub(now); pause > 0 {
+		return Decision{}, 0, false, fault.New(fault.Overloaded).After(pause)
+	}
 	if end.Sub(now) < p.MinToPay {
 		return Decision{}, 0, false, fault.New(fault.WrongState).With("status", c.Order.Status).With("expires_at", c.Order.ExpiresAt)
 	}
@@ -38,6 +42,19 @@ func Start(c Case, now time.Time, p Policy) (d Decision, n int, fresh bool, err 
 	})
 	f.dirtyA[n] = true
 	return f.decision().scheduled(c, now), n, true, nil
+}
+
+// nextStart is when another attempt may begin after some that the provider did not answer: two at once, the others after 2, 4,
+// 8, ... seconds, at most StartLease. Each takes the event's lock twice, which an outage must not have spent on it.
+func (c Case) nextStart(p Policy) time.Time {
+	failed := 0
+	for i := len(c.Attempts) - 1; i >= 0 && c.Attempts[i].State == AttemptDead && c.Attempts[i].Token == ""; i-- {
+		failed++
+	}
+	if failed < 2 {
+		return time.Time{}
+	}
+	return c.Attempts[len(c.Attempts)-1].StartedAt.Add(min(startRetry<<min(failed-2, 10), p.StartLease))
 }
 
 // Opened decides what the provider's page changes. An attempt that was closed meanwhile, because the hold ended, keeps its

@@ -410,10 +410,23 @@ func (s *Store) exists(ctx context.Context, query string, arg any) (bool, error)
 	return err == nil, s.dialect.classify(err)
 }
 
-// Record implements notify.Ledger.
+// recordAgain is the pause between two tries to record a mail. A database that is started again is there in about a second.
+const recordAgain = 100 * time.Millisecond
+
+// Record implements notify.Ledger. It tries until ctx ends: the mail has left, and without its record it would leave again.
 func (s *Store) Record(ctx context.Context, d notify.Delivery) error {
-	return s.insertOnce(ctx, "INSERT INTO mail_deliveries (message_id, kind, outcome, detail, ended_at) VALUES (?, ?, ?, ?, ?)",
-		d.MessageID, string(d.Kind), string(d.Outcome), cut(d.Detail), milliseconds(d.At))
+	for {
+		err := s.insertOnce(ctx, "INSERT INTO mail_deliveries (message_id, kind, outcome, detail, ended_at) VALUES (?, ?, ?, ?, ?)",
+			d.MessageID, string(d.Kind), string(d.Outcome), cut(d.Detail), milliseconds(d.At))
+		if !errors.Is(err, registration.ErrUnavailable) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(recordAgain):
+		}
+	}
 }
 
 // Suppress implements notify.Ledger.

@@ -14,11 +14,12 @@ import (
 	"gapura/internal/clock"
 	"gapura/internal/gather"
 	"gapura/internal/jobs"
+	"gapura/internal/registration"
 )
 
 // Handler does one job. Doing it twice must be harmless. A nil error ends the job; jobs.Permanent makes it a dead letter,
-// jobs.After asks for a wait, any other error lets it be tried again by its kind's policy. It must return soon after its
-// context ends.
+// jobs.After asks for a wait, jobs.Early for one that costs no attempt, as an unavailable database does; any other error lets
+// it be tried again by its kind's policy. It must return soon after its context ends.
 type Handler func(ctx context.Context, job jobs.Job) error
 
 // Planning returns the handler of a job that only decides what is to be done next. What plan returns is planned in the
@@ -147,16 +148,18 @@ func (r *Runner) attempt(ctx context.Context, s jobs.Sending) (outcome jobs.Outc
 			return outcome, false
 		}
 	}
-	if k.guard != nil {
-		wait, may := k.guard.Enter(r.cfg.Clock.Now())
-		if !may {
-			return r.deferred(s, wait), true
-		}
-		if !pause(ctx, wait) {
-			return r.leave(k, s), true
-		}
+	if k.guard == nil {
+		return r.run(ctx, k, s, jobs.Pass{}), true
 	}
-	return r.run(ctx, k, s)
+	pass, may := k.guard.Enter(r.cfg.Clock.Now())
+	if !may {
+		return r.deferred(s, pass.Wait), true
+	}
+	if !pause(ctx, pass.Wait) {
+		k.guard.Leave(r.cfg.Clock.Now(), pass, jobs.Unasked)
+		return r.deferred(s, time.Second), true
+	}
+	return r.run(ctx, k, s, pass), true
 }
 
 // clockSkew is by how much the clocks of two machines may differ without a sending being taken for fresh that is not.
@@ -187,12 +190,6 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// leave gives back a call to a provider that was not made: it says nothing about the provider.
-func (r *Runner) leave(k *kind, s jobs.Sending) jobs.Outcome {
-	k.guard.Leave(r.cfg.Clock.Now(), jobs.After(context.Canceled, time.Second))
-	return r.deferred(s, time.Second)
-}
-
 func (r *Runner) deferred(s jobs.Sending, wait time.Duration) jobs.Outcome {
 	now := r.cfg.Clock.Now()
 	return jobs.Outcome{Sending: s, End: jobs.Deferred, At: now, Next: now.Add(wait)}
@@ -208,7 +205,7 @@ func (r *Runner) unknown(s jobs.Sending) jobs.Outcome {
 	return r.deferred(s, unknownFor)
 }
 
-func (r *Runner) run(ctx context.Context, k *kind, s jobs.Sending) (jobs.Outcome, bool) {
+func (r *Runner) run(ctx context.Context, k *kind, s jobs.Sending, pass jobs.Pass) jobs.Outcome {
 	begin := r.cfg.Clock.Now()
 	r.cfg.Meter.JobStarted(s.Kind, max(begin.Sub(s.Due), 0))
 	var then []jobs.New
@@ -220,17 +217,46 @@ func (r *Runner) run(ctx context.Context, k *kind, s jobs.Sending) (jobs.Outcome
 	}
 	cancel()
 	now := r.cfg.Clock.Now()
+	stopped := err != nil && ctx.Err() != nil
 	if k.guard != nil {
-		k.guard.Leave(now, err)
+		k.guard.Leave(now, pass, verdict(err, stopped))
 	}
-	outcome := r.judge(k, s, now, err)
+	outcome := r.judge(k, s, now, err, stopped)
 	outcome.Then = then
-	if err != nil && (ctx.Err() != nil || errors.Is(err, gather.ErrClosed) || errors.Is(err, gather.ErrFull)) {
-		outcome = r.deferred(s, time.Second) // the program stops or is overloaded: that is no fault of the job
-	}
 	r.cfg.Meter.JobEnded(s.Kind, outcome.End, now.Sub(begin))
-	return outcome, true
+	return outcome
 }
+
+// verdict says what a call's error tells about the provider. One with a delay of its own is the provider's word.
+func verdict(err error, stopped bool) jobs.Verdict {
+	switch {
+	case stopped, jobs.IsEarly(err), ours(err):
+		return jobs.Unasked
+	case err == nil, jobs.IsPermanent(err), jobs.DelayOf(err) > 0:
+		return jobs.Answered
+	}
+	return jobs.Silent
+}
+
+// ours reports whether what failed is this installation's: its database was away or busy, or too much waited for it.
+func ours(err error) bool {
+	return away(err) || errors.Is(err, registration.ErrContention)
+}
+
+// away reports an error that says nothing about the job: a database that cannot be reached, or a program that stops or is
+// overloaded. However long that lasts, it uses up none of the job's attempts.
+func away(err error) bool {
+	for _, e := range []error{registration.ErrUnavailable, registration.ErrCommitUnknown, gather.ErrClosed, gather.ErrFull} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// awayFor is how long a job waits at least that met such an error: a database that is started again is there in about a
+// second.
+const awayFor = time.Second
 
 // call turns a panic into an error that is tried again: the next version of the program may know better.
 func (r *Runner) call(ctx context.Context, h Handler, job jobs.Job) (err error) {
@@ -244,10 +270,16 @@ func (r *Runner) call(ctx context.Context, h Handler, job jobs.Job) (err error) 
 }
 
 // judge says what an attempt's error means.
-func (r *Runner) judge(k *kind, s jobs.Sending, now time.Time, err error) jobs.Outcome {
+func (r *Runner) judge(k *kind, s jobs.Sending, now time.Time, err error, stopped bool) jobs.Outcome {
 	o := jobs.Outcome{Sending: s, At: now, End: jobs.Done}
-	if err == nil {
+	switch {
+	case err == nil:
 		return o
+	case jobs.IsPermanent(err):
+	case jobs.IsEarly(err):
+		return r.deferred(s, jobs.DelayOf(err))
+	case stopped, away(err):
+		return r.deferred(s, awayFor+time.Duration(r.cfg.Random(int64(awayFor)+1)))
 	}
 	o.Error = jobs.ErrorText(err)
 	attrs := []any{"job", s.ID, "kind", s.Kind, "attempt", s.Attempt, "error", o.Error}

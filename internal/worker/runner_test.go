@@ -17,6 +17,7 @@ import (
 	"gapura/internal/gather"
 	"gapura/internal/jobs"
 	"gapura/internal/lifecycle"
+	"gapura/internal/registration"
 	"gapura/internal/worker"
 )
 
@@ -140,8 +141,12 @@ func TestOutcomes(t *testing.T) {
 		"a permanent error":               {fmt.Errorf("mail: %w", jobs.Permanent(broken)), 1, jobs.Dead, 0, "mail: broken"},
 		"its source says when":            {jobs.After(broken, time.Hour), 1, jobs.Failed, time.Hour, "broken"},
 		"sooner than the back-off":        {jobs.After(broken, time.Millisecond), 1, jobs.Failed, time.Second, "broken"},
-		"no fault of the job: it is full": {fmt.Errorf("plan: %w", gather.ErrFull), 1, jobs.Deferred, time.Second, ""},
-		"nor that the program stops":      {gather.ErrClosed, 4, jobs.Deferred, time.Second, ""},
+		"no fault of the job: it is full": {fmt.Errorf("plan: %w", gather.ErrFull), 1, jobs.Deferred, 2 * time.Second, ""},
+		"nor that the program stops":      {gather.ErrClosed, 4, jobs.Deferred, 2 * time.Second, ""},
+		"nor that the database is away":   {fmt.Errorf("plan: %w", registration.ErrUnavailable), 4, jobs.Deferred, 2 * time.Second, ""},
+		"nor that a commit is in doubt":   {fmt.Errorf("plan: %w", registration.ErrCommitUnknown), 4, jobs.Deferred, 2 * time.Second, ""},
+		"nor that it comes too early":     {fmt.Errorf("start: %w", jobs.Early(broken, time.Minute)), 4, jobs.Deferred, time.Minute, ""},
+		"a deadlock is an attempt":        {registration.ErrContention, 1, jobs.Failed, time.Second, "lock contention"},
 		"personal data is not kept":       {errors.New("550 siti@example.id, 0812-3456-789: no"), 1, jobs.Failed, time.Second, "550 [address], [number]: no"},
 	}
 	for name, test := range tests {
@@ -335,9 +340,53 @@ func TestOneProbeAtATime(t *testing.T) {
 	}, guarded)
 }
 
+// Calls that were under way when the breaker opened fail together with those that opened it; each doubling the time would
+// keep a provider closed for the longest time after one bad second.
+func TestCallsUnderWayDoNotLengthenAnOutage(t *testing.T) {
+	t.Parallel()
+	calls := 0
+	slow := func(context.Context, jobs.Job) error {
+		calls++
+		time.Sleep(time.Second)
+		return errors.New("refused")
+	}
+	inBubble(t, slow, func(t *testing.T, b *bench) {
+		var wg sync.WaitGroup
+		for range 8 { // two at once, five a second
+			wg.Go(func() { b.Do(t.Context(), sending()) })
+		}
+		wg.Wait()
+		time.Sleep(9 * time.Second) // ten after the first failures, which opened it
+		before := calls
+		if o := b.run(t, sending()); calls != before+1 || o.End != jobs.Failed {
+			t.Errorf("%d calls before, %d after the probe, %s", before, calls, o.End)
+		}
+	}, guarded)
+}
+
+func TestAProbeThatAsksNobodyIsNone(t *testing.T) {
+	t.Parallel()
+	calls, err := 0, errors.New("refused")
+	inBubble(t, func(context.Context, jobs.Job) error { calls++; return err }, func(t *testing.T, b *bench) {
+		b.run(t, sending())
+		b.run(t, sending())
+		time.Sleep(10 * time.Second)
+		err = registration.ErrUnavailable
+		b.run(t, sending())
+		err = nil
+		b.run(t, sending())
+		if o := b.run(t, sending()); calls != 5 || o.End != jobs.Done {
+			t.Errorf("%d calls, %s", calls, o.End)
+		}
+	}, guarded)
+}
+
 func TestWhatIsNoSignOfTroubleKeepsTheBreakerClosed(t *testing.T) {
 	t.Parallel()
-	for _, err := range []error{jobs.Permanent(errors.New("no such mailbox")), jobs.After(errors.New("greylisted"), time.Minute)} {
+	for _, err := range []error{
+		jobs.Permanent(errors.New("no such mailbox")), jobs.After(errors.New("greylisted"), time.Minute),
+		jobs.Early(errors.New("somebody else is at it"), time.Minute), registration.ErrUnavailable, registration.ErrContention,
+	} {
 		calls := 0
 		inBubble(t, func(context.Context, jobs.Job) error { calls++; return err }, func(t *testing.T, b *bench) {
 			for range 6 {
