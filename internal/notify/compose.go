@@ -279,8 +279,8 @@ func labelsFor(locale string) labels {
 	}
 	return labels{
 		greeting: "Halo %s,", order: "Pesanan", total: "Total", free: "Gratis", refunded: "Dikembalikan", entries: "Peserta",
-		ticket: "Buka tiket", allTickets: "Semua tiket (PDF)", sent: "Email ini dikirim karena pesanan Anda untuk %s.",
-		sentBy: "Email ini dikirim karena pesanan Anda untuk %s yang diselenggarakan oleh %s.", stop: "Berhenti berlangganan",
+		ticket: "Buka tiket", allTickets: "Semua tiket (PDF)", sent: "Email ini dikirim karena pesananmu untuk %s.",
+		sentBy: "Email ini dikirim karena pesananmu untuk %s yang diselenggarakan oleh %s.", stop: "Berhenti berlangganan",
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -98,6 +99,9 @@ func testRecipient(locale string) Recipient {
 	}
 }
 
+// formal is how no page of the site addresses its reader.
+var formal = regexp.MustCompile(`(?i)\banda\b`)
+
 func TestGoldenMails(t *testing.T) {
 	t.Parallel()
 	composer, newsletter := testComposer(t), testNewsletter(t)
@@ -120,6 +124,9 @@ func TestGoldenMails(t *testing.T) {
 				"\nTo: " + m.To.Name + " <" + m.To.Email + ">\nSubject: " + m.Subject + "\nUnsubscribe: " + m.Unsubscribe + "\n\n"
 			golden(t, string(kind)+"."+locale+".txt", head+m.Text)
 			golden(t, string(kind)+"."+locale+".html", m.HTML)
+			if formal.MatchString(m.Subject + m.Text + m.HTML) {
+				t.Errorf("%s addresses the reader as Anda; the pages say kamu", kind)
+			}
 		}
 	}
 }

@@ -170,7 +170,7 @@ func testMessage(class notify.Class) notify.Message {
 		ID: "0198f1c2.order_confirmed.2@run.example", Kind: notify.OrderConfirmed, Class: class, Locale: "id",
 		From: notify.Address{Name: `Gapura "Lari"`, Email: "tiket@run.example"}, ReplyTo: "halo@run.example",
 		To:      notify.Address{Name: "Siti Ämĭnah, محمد", Email: "siti@example.id"},
-		Subject: "Tiket Anda: Gapura Lari Malam 2027 – sampai jumpa", Text: "Halo Siti,\n.\ntitik di awal baris\n", HTML: "<p>Halo Siti</p>",
+		Subject: "Tiketmu: Gapura Lari Malam 2027 – sampai jumpa", Text: "Halo Siti,\n.\ntitik di awal baris\n", HTML: "<p>Halo Siti</p>",
 		Attachments: []notify.Attachment{{Name: "tiket.pdf", Type: "application/pdf", Content: []byte("%PDF-1.3 …")}},
 		Date:        time.Date(2026, 12, 1, 3, 0, 0, 0, time.UTC),
 	}
