@@ -232,7 +232,7 @@ func (s *Store) VoidTickets(ctx context.Context, eventID int64) ([]fulfil.Voided
 // for each other instead of deadlocking; a number is only used with its invoice, so none is ever missing.
 func (s *Store) NumberInvoices(ctx context.Context, batch []fulfil.InvoiceNumber) ([]fulfil.InvoiceNumber, error) {
 	var numbered []fulfil.InvoiceNumber
-	err := s.contended(ctx, func(tx bun.Tx) error {
+	err := s.rivalled(ctx, func(tx bun.Tx) error {
 		numbered = slices.Clone(batch)
 		last, err := s.lockNumbers(ctx, tx, batch)
 		if err != nil {
@@ -259,6 +259,18 @@ func (s *Store) NumberInvoices(ctx context.Context, batch []fulfil.InvoiceNumber
 		return writeNumbers(ctx, tx, fresh, last)
 	})
 	return numbered, err
+}
+
+// rivalled is contended for work that writes the first row of its kind, unless another does at the same moment: then it is done
+// again and finds that row.
+func (s *Store) rivalled(ctx context.Context, work func(tx bun.Tx) error) error {
+	var err error
+	for range claimTries {
+		if err = s.contended(ctx, work); !errors.Is(err, registration.ErrDuplicate) {
+			return err
+		}
+	}
+	return err
 }
 
 // book is a seller's year.
@@ -361,7 +373,7 @@ func (s *Store) Receipt(ctx context.Context, order id.ID) (fulfil.Receipt, error
 
 // KeepDocument implements fulfil.Store. One that was rendered for an older state never replaces a newer one.
 func (s *Store) KeepDocument(ctx context.Context, d fulfil.Document, job jobs.Job) error {
-	return s.contended(ctx, func(tx bun.Tx) error {
+	return s.rivalled(ctx, func(tx bun.Tx) error {
 		version := -1
 		err := tx.NewRaw("SELECT version FROM documents WHERE order_id = ? AND kind = ?"+s.dialect.forUpdate, d.Order, string(d.Kind)).
 			Scan(ctx, &version)

@@ -281,10 +281,12 @@ func noteUnplaced(ctx context.Context, tx bun.Tx, s registration.Settlement, to 
 	return nil
 }
 
-// Asked implements payment.Store: without the event's lock, because nothing that it guards changes.
+// Asked implements payment.Store: without the event's lock, because nothing that it guards changes. What was decided after the
+// question was asked stays.
 func (p *Payments) Asked(ctx context.Context, ref payment.AttemptRef, a payment.AskedOf) error {
-	_, err := p.Store.commits.NewRaw("UPDATE payment_attempts SET asked_at = ?, asks = ?, ask_at = ? WHERE order_id = ? AND n = ?",
-		optional(a.AskedAt), a.Asks, optional(a.AskAt), ref.Order, ref.N).Exec(ctx)
+	asked := optional(a.AskedAt)
+	_, err := p.Store.commits.NewRaw("UPDATE payment_attempts SET asked_at = ?, asks = ?, ask_at = ? "+
+		"WHERE order_id = ? AND n = ? AND (asked_at IS NULL OR asked_at <= ?)", asked, a.Asks, optional(a.AskAt), ref.Order, ref.N, asked).Exec(ctx)
 	if err != nil {
 		return p.Store.dialect.classify(fmt.Errorf("note a question: %w", err))
 	}
