@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gapura/internal/event"
+	"gapura/internal/registration"
 	"gapura/internal/rehearse"
 	"gapura/internal/rehearse/crowd"
 	"gapura/internal/store"
@@ -35,12 +36,31 @@ type rehearseCommand struct {
 	Settle      time.Duration `help:"Wait this long before judging, for instance until holds have ended." default:"0s"`
 	Verify      int           `help:"Ask again for at most so many acknowledged orders." default:"100000"`
 	Forwarded   bool          `help:"Give each order an address of its own in X-Forwarded-For."`
+	Lead        time.Duration `help:"Waiting room: visitors begin to come so long before opening." default:"90s"`
+	Early       float64       `help:"Waiting room: share of them who come before the list of the draw closes." default:"0.85"`
+	Patience    time.Duration `help:"Waiting room: how long after opening people wait." default:"10m"`
+	Reaction    time.Duration `help:"Waiting room: from being let in to sending the form, on average." default:"4s"`
+	Scenario    string        `help:"With events of its own: bots (the same people without and with bots), opening (everybody in the first second)." enum:",bots,opening" default:""`
+	People      int           `help:"Scenario: how many people; bots 3500, opening 50000 if 0." default:"0"`
+	Places      int           `help:"Scenario: how many places; bots six for ten people, opening one for each if 0." default:"0"`
+	BotShare    float64       `help:"Scenario bots: which part of the crowd are bots." default:"0.3"`
+	Hold        time.Duration `help:"Scenario bots: how long an unpaid place is kept." default:"20s"`
+	BestRate    float64       `help:"Scenario opening: orders a second that are offered to find the engine's best." default:"9000"`
 	Out         string        `help:"Directory of the report; rehearsal-TIME if empty." type:"path"`
 	NoAudit     bool          `help:"Do not audit the database afterwards: it is not the one in this environment."`
 }
 
 // Run plays the crowd, writes the report and audits.
 func (c rehearseCommand) Run(p *program) error {
+	switch c.Scenario {
+	case "bots":
+		if c.BotShare <= 0 || c.BotShare >= 1 {
+			return fmt.Errorf("--bot-share is %g: use a share between 0 and 1", c.BotShare)
+		}
+		return c.bots(p)
+	case "opening":
+		return c.opening(p)
+	}
 	plan := c.plan()
 	if !c.NoAudit {
 		quotas, err := p.placesLeft(c.Event)
@@ -57,10 +77,20 @@ func (c rehearseCommand) Run(p *program) error {
 	if err := rehearse.WriteSummary(p.system.Out, result); err != nil {
 		return err
 	}
-	out := c.Out
-	if out == "" {
-		out = "rehearsal-" + time.Now().Format("20060102-150405")
+	return c.report(p, result)
+}
+
+// directory is where the report goes.
+func (c rehearseCommand) directory() string {
+	if c.Out != "" {
+		return c.Out
 	}
+	return "rehearsal-" + time.Now().Format("20060102-150405")
+}
+
+// report writes the report of one crowd.
+func (c rehearseCommand) report(p *program, result *rehearse.Result) error {
+	out := c.directory()
 	if err := rehearse.WriteReport(out, result); err != nil {
 		return err
 	}
@@ -76,6 +106,7 @@ func (c rehearseCommand) plan() rehearse.Plan {
 	plan.BaseURL, plan.Slug, plan.Polite, plan.Timeout = c.URL, c.Event, c.Polite, c.Timeout
 	plan.Connections, plan.Idle = c.Connections, c.Idle
 	plan.Settle, plan.VerifyLimit, plan.Forwarded = c.Settle, c.Verify, c.Forwarded
+	plan.Room.Lead, plan.Room.Early, plan.Room.Patience, plan.Room.Reaction = c.Lead, c.Early, c.Patience, c.Reaction
 	plan.Crowd.Pure, plan.Crowd.Seed = c.Pure, c.Seed
 	if plan.Crowd.Seed == 0 {
 		plan.Crowd.Seed = uint64(time.Now().UnixNano()) // other people than last time: they would be registered already
@@ -92,7 +123,7 @@ func (p *program) placesLeft(slug string) ([]rehearse.Quota, error) {
 	var quotas []rehearse.Quota
 	err := p.withStore(p.ctx, func(ctx context.Context, s *store.Store) error {
 		events, err := s.Events(ctx)
-		if err != nil {
+		if err != nil && !errors.Is(err, registration.ErrUnreadable) {
 			return err
 		}
 		for _, stored := range events {

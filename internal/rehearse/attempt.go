@@ -10,18 +10,22 @@ type Kind uint8
 
 // The kinds of requests.
 const (
-	First    Kind = iota // the first request for an order
-	Double               // the second click of a double click
-	Repeat               // the same key again after no answer, or an unclear one
-	Return               // the same key again after overloaded or rate_limited
-	Replay               // the same key again after the order was acknowledged
-	Cancel               // gives an acknowledged order back
-	numKinds = iota
+	First  Kind = iota // the first request for an order
+	Double             // the second click of a double click
+	Repeat             // the same key again after no answer, or an unclear one
+	Return             // the same key again after overloaded or rate_limited
+	Replay             // the same key again after the order was acknowledged
+	Cancel             // gives an acknowledged order back
+	Look               // reads the state of the waiting room
+	Fetch              // asks for a captcha
+	Draw               // draws a ticket
+	Enter              // exchanges it for a pass
+	Prod               // what only a bot sends
 )
 
 // String returns the name of the kind in the raw results.
 func (k Kind) String() string {
-	return [...]string{"first", "double", "repeat", "return", "replay", "cancel"}[k]
+	return [...]string{"first", "double", "repeat", "return", "replay", "cancel", "look", "captcha", "draw", "enter", "prod"}[k]
 }
 
 // Attempt is one request and what came of it. Times count from the opening.
@@ -74,6 +78,11 @@ const (
 	CodeTimedOut
 	CodeDropped
 	CodeMalformed
+	CodeState     // what a waiting room's state is answered with
+	CodeUnchanged // the state is the one that the visitor has
+	CodeCaptcha
+	CodeTicket
+	CodePass
 	ownCodes = iota
 )
 
@@ -88,7 +97,7 @@ type codeBook struct {
 func newCodeBook() *codeBook {
 	b := &codeBook{byName: map[string]Code{}}
 	for _, n := range [ownCodes]string{"acknowledged", "replayed", "cancelled", "connection_refused", "connection_lost",
-		"timed_out", "dropped", "malformed"} {
+		"timed_out", "dropped", "malformed", "state", "unchanged", "captcha", "ticket", "pass"} {
 		b.code([]byte(n))
 	}
 	return b
@@ -132,5 +141,5 @@ func (b *codeBook) list() []string {
 
 // Answered reports whether the server gave an answer.
 func (c Code) Answered() bool {
-	return c < CodeRefusedConnection || c >= ownCodes
+	return c < CodeRefusedConnection || c > CodeMalformed
 }

@@ -30,20 +30,32 @@ type engine struct {
 	crowd   *crowd.Crowd
 	people  *crowd.People
 	codes   *codeBook
-	workers []*worker
+	workers []*worker // the last ones carry bots' requests
 	queue   chan task
+	bots    chan task // bots have connections of their own, as they have elsewhere
+	line    *line     // nil: there is no waiting room
 
-	opening time.Time
-	pending atomic.Int64 // tasks that are planned, queued or under way
-	offered atomic.Int64 // tasks that came due
-	queued  atomic.Int64 // tasks that wait for a free connection
-	acked   []atomic.Bool
-	marks   []FaultMark
-	marksMu sync.Mutex
+	opening  time.Time
+	begin    time.Time    // when the opening is to be; zero: at once
+	pending  atomic.Int64 // tasks of people that are planned, queued or under way
+	offered  atomic.Int64 // tasks of people that came due
+	demands  atomic.Int64 // tasks of bots that came due
+	answered atomic.Int64 // tasks of people that were carried out
+	queued   atomic.Int64 // tasks that wait for a free connection
+	acked    []atomic.Bool
+	marks    []FaultMark
+	marksMu  sync.Mutex
 
 	mu    sync.Mutex
 	later taskHeap // follow-ups
+
+	redrawn, changed, notYet, disowned, tries atomic.Int64 // see judgeRoom
+	breachesMu                                sync.Mutex
+	breaches                                  Finding
 }
+
+// botConnections is how many requests of bots are under way at most.
+const botConnections = 128
 
 func newEngine(plan *Plan, t *target, c *crowd.Crowd, people *crowd.People) *engine {
 	e := &engine{
@@ -52,10 +64,26 @@ func newEngine(plan *Plan, t *target, c *crowd.Crowd, people *crowd.People) *eng
 		queue: make(chan task, len(c.Orders)*2+len(c.Visits)),
 		acked: make([]atomic.Bool, len(c.Orders)),
 	}
+	if q := plan.Crowd.Queue; q != nil {
+		e.line = newLine(plan, t, c, q.Opens)
+	}
 	for range plan.Connections {
-		e.workers = append(e.workers, newWorker(e))
+		e.workers = append(e.workers, newWorker(e, e.queue))
+	}
+	if c.Bots > 0 {
+		e.bots = make(chan task, cap(e.queue))
+		for range botConnections {
+			e.workers = append(e.workers, newWorker(e, e.bots))
+		}
 	}
 	return e
+}
+
+// breached notes that something made up was taken for true.
+func (e *engine) breached(example string) {
+	e.breachesMu.Lock()
+	defer e.breachesMu.Unlock()
+	e.breaches.broke(example)
 }
 
 // play runs the crowd to its end: every visit and its follow-ups done, or Drain passed since the last arrival, or ctx ended.
@@ -63,9 +91,16 @@ func (e *engine) play(ctx context.Context, watch func(ctx context.Context)) erro
 	if err := e.connect(ctx); err != nil {
 		return err
 	}
-	e.pending.Store(int64(len(e.crowd.Visits)))
+	for _, v := range e.crowd.Visits {
+		if !e.isBot(v.Order) {
+			e.pending.Add(1)
+		}
+	}
 	// A short lead lets the goroutines start before the first arrival is due.
 	e.opening = time.Now().Add(100 * time.Millisecond)
+	if !e.begin.IsZero() {
+		e.opening = e.begin
+	}
 	helpers := lifecycle.NewGroup(ctx)
 	visitors := lifecycle.NewGroup(ctx)
 	for _, w := range e.workers {
@@ -76,11 +111,17 @@ func (e *engine) play(ctx context.Context, watch func(ctx context.Context)) erro
 	}
 	helpers.Every("sweeper", sweepEvery, e.sweep)
 	helpers.Go("watch", watch)
+	if e.line != nil {
+		helpers.Go("captchas", e.solve)
+	}
 	e.pace(ctx)
 	for _, w := range e.workers {
 		w.quit.Store(true)
 	}
 	close(e.queue)
+	if e.bots != nil {
+		close(e.bots)
+	}
 	return e.stop(visitors, helpers)
 }
 
@@ -129,6 +170,9 @@ func (e *engine) pace(ctx context.Context) {
 			last = max(last, f.At)
 		}
 	}
+	if e.line != nil {
+		last = max(last, e.line.until)
+	}
 	nap := time.NewTimer(0)
 	defer nap.Stop()
 	for next := 0; ; {
@@ -136,8 +180,13 @@ func (e *engine) pace(ctx context.Context) {
 		for next < len(visits) && visits[next].At <= now {
 			v := visits[next]
 			kind := First
-			if v.Double {
+			switch role := e.crowd.Orders[v.Order].Role; {
+			case v.Double:
 				kind = Double
+			case role == crowd.Forger:
+				kind = Prod
+			case e.line != nil:
+				kind = Look
 			}
 			e.offer(task{due: v.At, order: v.Order, kind: kind})
 			next++
@@ -171,15 +220,22 @@ func (e *engine) followUps(now time.Duration) time.Duration {
 }
 
 func (e *engine) offer(t task) {
-	e.offered.Add(1)
 	e.queued.Add(1)
+	if e.isBot(t.order) {
+		e.demands.Add(1)
+		e.bots <- t
+		return
+	}
+	e.offered.Add(1)
 	e.queue <- t
 }
 
 // after plans a follow-up.
 func (e *engine) after(wait time.Duration, t task) {
 	t.due = e.now() + max(wait, 2*maxNap)
-	e.pending.Add(1)
+	if !e.isBot(t.order) {
+		e.pending.Add(1)
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	heap.Push(&e.later, t)

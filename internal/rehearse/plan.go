@@ -36,6 +36,24 @@ type Plan struct {
 	Quotas      []Quota       // overrides the sizes that the event publishes
 	Auditors    []Auditor     // further judges, such as the server's own audit; they run after Verify
 	Settle      time.Duration // wait before verifying, for example until holds have expired
+
+	// Edition sets the keys, addresses and numbers of people apart from those of another rehearsal with the same seed.
+	Edition uint64
+
+	Room RoomPlan // what is different for an event with a waiting room
+}
+
+// RoomPlan says how a crowd comes to a waiting room.
+type RoomPlan struct {
+	Lead     time.Duration // visitors begin to come this long before opening
+	Early    float64       // share of them who come before the list of the draw closes
+	Patience time.Duration // how long after opening they wait
+	Reaction time.Duration // from being let in to sending the form, on average; the quickest take a quarter of it
+	Bots     int           // machines that come as well
+	Apart    bool          // people take free places, as if they had paid at once; bots hold the others and never pay
+	Hold     time.Duration // how long the event keeps an unpaid place
+	Tickets  []string      // of another event, for forgers
+	Best     float64       // orders a second that the engine acknowledged at best; 0: not measured
 }
 
 // Quota is a limit that the crowd's live places are judged by.
@@ -73,6 +91,7 @@ func DefaultPlan() Plan {
 		// for work. At saturation there is no difference.
 		OneProcessor: true,
 		RepeatFor:    2 * time.Minute,
+		Room:         RoomPlan{Lead: 90 * time.Second, Early: 0.85, Patience: 10 * time.Minute, Reaction: 4 * time.Second, Hold: 30 * time.Minute},
 		VerifyLimit:  100_000,
 	}
 }
@@ -95,6 +114,8 @@ func (p *Plan) check() (addr string, err error) {
 		return "", fmt.Errorf("connections: more than %d in all do not fit one address", maxIdle)
 	case p.Timeout <= 0 || p.Drain <= 0:
 		return "", fmt.Errorf("timeout and drain must be above 0")
+	case p.Room.Early < 0 || p.Room.Early > 1 || p.Room.Lead < 0 || p.Room.Patience <= 0 || p.Room.Reaction < 0 || p.Room.Bots < 0:
+		return "", fmt.Errorf("waiting room: early is a share from 0 to 1, patience is above 0, and nothing is negative")
 	}
 	return loopback(p.BaseURL)
 }

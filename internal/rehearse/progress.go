@@ -94,10 +94,10 @@ func (c *collector) position(now time.Duration) string {
 	const cells = 10
 	share := 1.0
 	if c.length > 0 {
-		share = min(now.Seconds()/c.length.Seconds(), 1)
+		share = max(min(now.Seconds()/c.length.Seconds(), 1), 0)
 	}
 	full := int(share * cells)
-	now = now.Round(time.Second)
+	now = max(now, 0).Round(time.Second)
 	return fmt.Sprintf("%02d:%02d %s%s %3.0f%%", int(now.Minutes()), int(now.Seconds())%60,
 		strings.Repeat("━", full), strings.Repeat("╌", cells-full), share*100)
 }

@@ -43,6 +43,7 @@ type Result struct {
 	ByCode       map[string]int // answers to requests for a place, and outcomes without an answer
 	ByCategory   map[string]int // acknowledged places
 	Recoveries   []Recovery
+	Room         *RoomResult // nil: the event has no waiting room
 
 	target *target
 	people *crowd.People
@@ -96,19 +97,29 @@ func summarise(e *engine, attempts []Attempt) *Result {
 		Length: e.crowd.Visits[len(e.crowd.Visits)-1].At, Offered: int(e.offered.Load()),
 		ByCode: map[string]int{}, ByCategory: map[string]int{}, target: e.target, people: e.people,
 	}
-	r.count()
+	r.count(int(e.answered.Load()))
 	r.perSecond()
+	if e.line != nil {
+		r.Room = roomResult(e, r)
+		r.Rate = plateau(r.Seconds)
+		return r
+	}
 	r.Rate = rateOf(r.Seconds, min(r.Length, r.End, r.soldOutFrom()))
 	r.Recoveries = r.recoveries()
 	return r
 }
 
+func (r *Result) isBot(order int32) bool { return r.Orders[order].Role.IsBot() }
+
 // count fills the totals and the distributions.
-func (r *Result) count() {
+func (r *Result) count(answered int) {
 	latency, queue, journey, refusal := newHist(), newHist(), newHist(), newHist()
 	for i := range r.Attempts {
 		a := &r.Attempts[i]
 		r.End = max(r.End, a.End)
+		if r.isBot(a.Order) {
+			continue
+		}
 		r.ByCode[r.Codes[a.Code]]++
 		switch {
 		case a.Acknowledged():
@@ -127,7 +138,7 @@ func (r *Result) count() {
 			record(refusal, a.Latency())
 		}
 	}
-	r.Unanswered = r.Offered - len(r.Attempts)
+	r.Unanswered = max(r.Offered-answered, 0)
 	r.Latency, r.ClientQueue, r.Journey, r.Refusal = sumUp(latency), sumUp(queue), sumUp(journey), sumUp(refusal)
 }
 
@@ -137,6 +148,9 @@ func (r *Result) perSecond() {
 	latencies := make([][]time.Duration, len(r.Seconds))
 	for i := range r.Attempts {
 		a := &r.Attempts[i]
+		if r.isBot(a.Order) {
+			continue
+		}
 		if a.Registers() {
 			r.Seconds[second(a.Intended)].Offered++
 		}

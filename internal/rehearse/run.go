@@ -30,6 +30,10 @@ func Run(ctx context.Context, plan Plan, w io.Writer) (*Result, error) {
 	if t.repeat {
 		plan.Crowd.Habits.SecondCategory = 0 // there is no rule that a second registration could break
 	}
+	begin, err := plan.toRoom(t)
+	if err != nil {
+		return nil, err
+	}
 	people, err := crowd.Gather(t.event, plan.Crowd)
 	if err != nil {
 		return nil, err
@@ -40,7 +44,8 @@ func Run(ctx context.Context, plan Plan, w io.Writer) (*Result, error) {
 	if plan.OneProcessor {
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	}
-	e := newEngine(&plan, t, people, crowd.NewPeople(t.event, people, plan.Crowd.Seed))
+	e := newEngine(&plan, t, people, crowd.NewPeople(t.event, people, plan.Crowd.Seed+plan.Edition))
+	e.begin = begin
 	r, err := rehearse(ctx, e, w)
 	if err != nil {
 		return nil, err
@@ -60,7 +65,10 @@ const judgeInterrupted = 30 * time.Second
 // rehearse plays the crowd and sums up what came of it.
 func rehearse(ctx context.Context, e *engine, w io.Writer) (*Result, error) {
 	_, _ = fmt.Fprintf(w, "%s orders of %s people for %s on %s connections, run %s\n", grouped(int64(len(e.crowd.Orders))),
-		grouped(int64(e.crowd.People)), e.target.event.Slug, grouped(int64(len(e.workers))), e.people.Run())
+		grouped(int64(e.crowd.People)), e.target.event.Slug, grouped(int64(e.plan.Connections)), e.people.Run())
+	if e.line != nil {
+		_, _ = fmt.Fprintf(w, "the waiting room fills from %s on; registration opens %s later\n", e.begin.Format(time.TimeOnly), wholeSeconds(e.line.opens))
+	}
 	idle, err := openIdle(ctx, e)
 	if err != nil {
 		return nil, err
@@ -87,6 +95,9 @@ func judge(ctx context.Context, e *engine, r *Result, w io.Writer) {
 	}
 	_, _ = fmt.Fprintln(w, "asking the server for what it acknowledged")
 	r.Findings = append(r.Findings, Verify(ctx, r)...)
+	if e.line != nil {
+		r.Findings = append(r.Findings, judgeRoom(ctx, e, r)...)
+	}
 	for _, audit := range e.plan.Auditors {
 		found, err := audit(ctx)
 		if err != nil {

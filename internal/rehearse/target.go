@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gapura/internal/rehearse/crowd"
+	"gapura/internal/rehearse/room"
 	"gapura/internal/rehearse/wire"
 )
 
@@ -21,8 +22,12 @@ type published struct {
 		MaxParticipants int       `json:"max_participants"`
 		UniqueBy        *[]string `json:"unique_by"`
 	} `json:"registration"`
+	WaitingRoom struct {
+		Enabled bool `json:"enabled"`
+	} `json:"waiting_room"`
 	Categories []struct {
 		ID     string `json:"id"`
+		Price  int    `json:"price"`
 		MinAge int    `json:"min_age"`
 		MaxAge int    `json:"max_age"`
 	} `json:"categories"`
@@ -49,7 +54,9 @@ type target struct {
 	title  string
 	state  string
 	quotas []Quota
-	repeat bool // the event lets one person register several times
+	repeat bool        // the event lets one person register several times
+	room   *room.State // as it was when the rehearsal began; nil: the event has no waiting room
+	work   bool        // the server asks for a proof of work
 }
 
 // look reads the event as a visitor's browser does.
@@ -73,7 +80,35 @@ func look(ctx context.Context, addr, slug string) (*target, error) {
 	if len(p.Categories) == 0 || len(p.Categories) > 255 {
 		return nil, fmt.Errorf("event %s has %d categories: a crowd needs 1 to 255", slug, len(p.Categories))
 	}
-	return p.target(addr), nil
+	t := p.target(addr)
+	if p.WaitingRoom.Enabled {
+		return t, t.enterRoom(ctx, conn)
+	}
+	return t, nil
+}
+
+// roomWithin is how long a new event's waiting room may take to open.
+const roomWithin = 5 * time.Second
+
+// enterRoom reads the waiting room's state and finds out whether the server asks for a proof of work.
+func (t *target) enterRoom(ctx context.Context, conn *wire.Conn) error {
+	var body json.RawMessage
+	path := "/api/v1/events/" + t.event.Slug + "/queue"
+	err := getJSON(ctx, conn, path, &body)
+	for until := time.Now().Add(roomWithin); err != nil && ctx.Err() == nil && time.Now().Before(until); err = getJSON(ctx, conn, path, &body) {
+		if err := pause(ctx, 100*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if t.room, err = room.Read(body); err != nil {
+		return err
+	}
+	var challenge json.RawMessage
+	t.work = getJSON(ctx, conn, "/api/v1/captcha/challenge?action=draw", &challenge) == nil
+	return nil
 }
 
 // onlyEvent returns the slug of the event to load when none was named.
@@ -110,7 +145,7 @@ func (p *published) target(addr string) *target {
 		t.quotas = append(t.quotas, Quota{ID: q.ID, Size: q.Size, Categories: q.Categories})
 	}
 	for _, c := range p.Categories {
-		t.event.Categories = append(t.event.Categories, crowd.Category{ID: c.ID, MinAge: c.MinAge, MaxAge: c.MaxAge})
+		t.event.Categories = append(t.event.Categories, crowd.Category{ID: c.ID, MinAge: c.MinAge, MaxAge: c.MaxAge, Price: c.Price})
 	}
 	for _, q := range p.Questions {
 		question := crowd.Question{ID: q.ID, Type: q.Type, Required: q.Required, Categories: q.Categories}

@@ -42,13 +42,16 @@ func cut(r *Result) *timeline {
 	latencies, queues := make([][]time.Duration, n), make([][]time.Duration, n)
 	for i := range r.Attempts {
 		a := &r.Attempts[i]
+		if r.isBot(a.Order) {
+			continue
+		}
 		begin, end := int(max(a.Intended, 0)/t.step), int(max(a.End, 0)/t.step)
 		switch a.Kind {
 		case First:
 			t.first[begin]++
 		case Double, Repeat, Return, Replay:
 			t.again[begin]++
-		case Cancel:
+		default:
 		}
 		t.codes[a.Code][end]++
 		if a.Acknowledged() {

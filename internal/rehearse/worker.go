@@ -1,6 +1,7 @@
 package rehearse
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"strconv"
@@ -16,33 +17,44 @@ import (
 // hot path but the queue.
 type worker struct {
 	e      *engine
+	queue  chan task
 	conn   *wire.Conn
 	answer wire.Answer
 	head   []byte // the request line and the header fields that never change
 	body   []byte
 	out    []byte
 	quit   atomic.Bool
+	tally  map[Counted]int // read when the worker has ended
 
-	mu   sync.Mutex // against the collector
-	done []Attempt
+	mu    sync.Mutex // against the collector
+	done  []Attempt
+	steps []Step
+	looks []float32 // how long polls took, nanoseconds
 }
 
-func newWorker(e *engine) *worker {
+func newWorker(e *engine, queue chan task) *worker {
 	head := "POST /api/v1/events/" + e.target.event.Slug + "/orders HTTP/1.1\r\nHost: " + e.target.addr +
 		"\r\nContent-Type: application/json\r\nIdempotency-Key: "
-	return &worker{e: e, conn: wire.NewConn(e.target.addr), head: []byte(head)}
+	return &worker{e: e, queue: queue, conn: wire.NewConn(e.target.addr), head: []byte(head), tally: map[Counted]int{}}
 }
 
 // run carries out tasks until the queue is closed. Once quit is set what is left in the queue is dropped: nobody waited
 // longer for it than Drain.
 func (w *worker) run(ctx context.Context) {
-	for t := range w.e.queue {
+	for t := range w.queue {
 		w.e.queued.Add(-1)
 		if w.quit.Load() || ctx.Err() != nil {
 			continue
 		}
-		w.carry(ctx, t)
-		w.e.pending.Add(-1)
+		if t.kind > Cancel {
+			w.step(ctx, t)
+		} else {
+			w.carry(ctx, t)
+		}
+		if !w.e.isBot(t.order) {
+			w.e.answered.Add(1)
+		}
+		w.e.done(t.order)
 	}
 }
 
@@ -63,12 +75,23 @@ func (w *worker) carry(ctx context.Context, t task) {
 	} else {
 		w.understand(&a)
 	}
-	w.mu.Lock()
-	w.done = append(w.done, a)
-	w.mu.Unlock()
+	w.keep(&a)
 	if !w.quit.Load() {
 		w.next(&t, &a)
 	}
+}
+
+// keep keeps what came of a request. Of bots, which send many, only what may have made an order.
+func (w *worker) keep(a *Attempt) {
+	if w.e.line != nil {
+		w.count(a.Kind, a.Code, a.End, w.e.isBot(a.Order))
+	}
+	if w.e.isBot(a.Order) && a.Receipt.ID == "" && !a.unclear(w.e.codes.name(a.Code)) {
+		return
+	}
+	w.mu.Lock()
+	w.done = append(w.done, *a)
+	w.mu.Unlock()
 }
 
 // errDropped marks a request whose connection this side closed on purpose.
@@ -100,7 +123,10 @@ func (w *worker) request(t task) []byte {
 	b = p.AppendKey(b, t.order)
 	if w.e.plan.Forwarded {
 		b = append(b, "\r\nX-Forwarded-For: "...)
-		b = p.AppendAddress(b, t.order)
+		b = p.AppendNetwork(b, t.order, int(t.try))
+	}
+	if w.e.line != nil {
+		b = w.sign(b, t.order)
 	}
 	b = append(b, "\r\nContent-Length: "...)
 	b = strconv.AppendInt(b, int64(len(w.body)), 10)
@@ -184,6 +210,10 @@ const (
 
 // next plans what the visitor does after the attempt.
 func (w *worker) next(t *task, a *Attempt) {
+	if w.e.line != nil && t.kind != Cancel && a.Receipt.ID == "" {
+		w.nextInLine(t, a)
+		return
+	}
 	switch {
 	case a.Code == CodeAcknowledged:
 		w.afterAcknowledged(t, a)
@@ -197,7 +227,11 @@ func (w *worker) next(t *task, a *Attempt) {
 }
 
 func (w *worker) afterAcknowledged(t *task, a *Attempt) {
-	switch w.e.crowd.Orders[t.order].Habit {
+	o := &w.e.crowd.Orders[t.order]
+	if o.Role == crowd.Holder && o.Next >= 0 {
+		w.e.after(w.e.plan.Room.Hold+time.Second, task{order: o.Next, kind: Look})
+	}
+	switch o.Habit {
 	case crowd.AsksAgain:
 		w.e.after(jitter(replayWait), task{order: t.order, kind: Replay})
 	case crowd.Cancels:
@@ -206,9 +240,13 @@ func (w *worker) afterAcknowledged(t *task, a *Attempt) {
 	}
 }
 
-// repeat asks again with the same key, with growing pauses, until RepeatFor has passed since the order's first arrival.
+// repeat asks again with the same key, with growing pauses, until RepeatFor has passed since the order's first arrival; in a
+// waiting room until patience ends.
 func (w *worker) repeat(t *task) {
-	if w.e.now()-w.e.crowd.Orders[t.order].At > w.e.plan.RepeatFor {
+	switch line := w.e.line; {
+	case line != nil && w.e.now() > line.until:
+		return
+	case line == nil && w.e.now()-w.e.crowd.Orders[t.order].At > w.e.plan.RepeatFor:
 		return
 	}
 	again := *t
@@ -222,17 +260,55 @@ func (w *worker) repeat(t *task) {
 
 // comeBack asks again after the server was too busy, if visitors are polite.
 func (w *worker) comeBack(t *task) {
-	if !w.e.plan.Polite || int(t.try) >= w.e.plan.Returns {
+	if w.e.line == nil && (!w.e.plan.Polite || int(t.try) >= w.e.plan.Returns) {
 		return
 	}
 	again := *t
 	if t.kind != Cancel {
 		again.kind = Return
 	}
-	again.try++
+	again.try = min(t.try, 254) + 1
 	wait := time.Duration(max(w.answer.RetryAfter, 1)) * time.Second
 	// Never earlier than the server asked for, and up to as long again, so that those refused together part.
 	w.e.after(wait/2+jitter(wait), again)
+}
+
+// How long people wait before they try for a place that may come back.
+const returnWait = 10 * time.Second
+
+// nextInLine plans what a visitor with a pass does when it was not answered with an order.
+func (w *worker) nextInLine(t *task, a *Attempt) {
+	code := w.e.codes.name(a.Code)
+	v := &w.e.line.visitors[t.order]
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	bot := w.e.isBot(t.order)
+	again := task{order: t.order, kind: Return, try: min(t.try, 254) + 1}
+	switch {
+	case t.kind == Double || t.kind == Replay:
+		// Whoever clicked twice waits for the answer to the first click.
+	case a.unclear(code):
+		w.repeat(t)
+	case bot && (a.Status == 503 || a.Status == 429):
+		w.later(jitter(snatchEvery), again, v)
+	case a.Status == 503 || a.Status == 429:
+		w.comeBack(t)
+	case code == "sold_out" && bytes.Contains(w.answer.Body, []byte(`"may_return":true`)):
+		wait := jitter(returnWait)
+		if bot {
+			wait = jitter(snatchEvery)
+		}
+		w.later(wait, again, v)
+	case code == "sold_out":
+		w.leave(v, SoldOut)
+	case code == "captcha_failed":
+		v.signed = ""
+		w.later(jitter(clickWait), task{order: t.order, kind: Fetch}, v)
+	case code == "queue_pass_required":
+		w.unturned(t, v, problemReason(w.answer.Body))
+	default:
+		w.leave(v, Refused)
+	}
 }
 
 // take hands over the attempts since the last call.

@@ -21,17 +21,20 @@ const (
 	AsksAgain            // repeats the request after it was acknowledged
 	Cancels              // gives the place back after it was acknowledged
 	SecondCategory       // a person who registered registers again for another category, with a new key
+	ClosesPage           // in a waiting room: draws a ticket and never comes back
+	LetsLapse            // in a waiting room: is let in and never sends the form
 )
 
 // Habits says which share of the orders (0 to 1) has a habit; what remains is ordinary: people who hold a place without
 // paying. SecondCategory orders come on top of the curve's orders.
 type Habits struct {
 	DoubleClick, LosesLine, AsksAgain, Cancels, SecondCategory float64
+	ClosesPage, LetsLapse                                      float64 // in a waiting room only
 }
 
 // DefaultHabits are shares that make every check meaningful in a crowd of a thousand; they are assumptions, not measured.
 func DefaultHabits() Habits {
-	return Habits{DoubleClick: 0.03, LosesLine: 0.01, AsksAgain: 0.02, Cancels: 0.01, SecondCategory: 0.01}
+	return Habits{DoubleClick: 0.03, LosesLine: 0.01, AsksAgain: 0.02, Cancels: 0.01, SecondCategory: 0.01, ClosesPage: 0.02, LetsLapse: 0.02}
 }
 
 // MaxBasket is the largest number of participants in an order.
@@ -45,6 +48,9 @@ type Order struct {
 	Categories [MaxBasket]uint8
 	Habit      Habit
 	Twin       int32 // SecondCategory: the index of the person's other order; else -1
+	Role       Role
+	Next       int32 // Holder: the order it makes after this one has lapsed; Sharer: whose ticket it uses; else -1
+	Network    Network
 }
 
 // Visit is one planned request.
@@ -59,7 +65,9 @@ type Settings struct {
 	Demand Demand
 	Habits Habits
 	Pure   bool // one participant an order, categories drawn evenly, no habits: for measuring rates
+	Single bool // one participant an order
 	Seed   uint64
+	Queue  *Queue // of an event with a waiting room; nil: there is none
 }
 
 // Crowd is everything that is going to happen, as far as the server does not decide it.
@@ -67,7 +75,11 @@ type Crowd struct {
 	Orders []Order
 	Visits []Visit // by time
 	People int
+	Bots   int    // machines, each of which may make several orders
 	Source string // of the demand curve's figures
+
+	queue    *Queue
+	carriers int // their addresses
 }
 
 // Gather makes the crowd for an event. Settings must have been checked.
@@ -77,21 +89,26 @@ func Gather(event *Event, s Settings) (*Crowd, error) {
 		return nil, err
 	}
 	r := rand.New(rand.NewPCG(s.Seed, 0x6761707572610001))
-	c := &Crowd{Source: onsale.Source}
+	c := &Crowd{Source: onsale.Source, queue: s.Queue}
 	if s.Demand.Curve != CurveOnsale {
 		c.Source = ""
 	}
-	baskets := newBaskets(event, onsale, s.Pure)
+	baskets := newBaskets(event, onsale, s)
 	for _, at := range s.Demand.arrivals(r, onsale) {
-		o := Order{At: at, Twin: -1}
+		o := Order{At: at, Twin: -1, Next: -1}
 		baskets.fill(r, &o)
 		if !s.Pure {
 			o.Habit = s.Habits.draw(r)
 		}
+		s.Queue.arrive(r, &o)
 		c.add(o)
 	}
 	if !s.Pure {
 		c.addSecondCategories(r, len(event.Categories), s.Habits.SecondCategory)
+	}
+	if s.Queue != nil {
+		c.connect()
+		c.addBots(event, s)
 	}
 	slices.SortStableFunc(c.Visits, func(a, b Visit) int { return cmp.Compare(a.At, b.At) })
 	return c, nil
@@ -103,7 +120,7 @@ func (c *Crowd) add(o Order) {
 	c.People += o.Size
 	c.Orders = append(c.Orders, o)
 	c.Visits = append(c.Visits, Visit{At: o.At, Order: int32(len(c.Orders) - 1)})
-	if o.Habit == DoubleClick {
+	if o.Habit == DoubleClick && c.queue == nil { // in a waiting room the clicks come when the visitor is let in
 		// 1 to 4 ms: two click events of one mouse button that bounces.
 		gap := time.Millisecond + time.Duration(len(c.Orders)%4)*time.Millisecond
 		c.Visits = append(c.Visits, Visit{At: o.At + gap, Order: int32(len(c.Orders) - 1), Double: true})
@@ -139,7 +156,10 @@ func (h Habits) draw(r *rand.Rand) Habit {
 	for _, s := range []struct {
 		share float64
 		habit Habit
-	}{{h.DoubleClick, DoubleClick}, {h.LosesLine, LosesLine}, {h.AsksAgain, AsksAgain}, {h.Cancels, Cancels}} {
+	}{
+		{h.DoubleClick, DoubleClick}, {h.LosesLine, LosesLine}, {h.AsksAgain, AsksAgain}, {h.Cancels, Cancels},
+		{h.ClosesPage, ClosesPage}, {h.LetsLapse, LetsLapse},
+	} {
 		if x < s.share {
 			return s.habit
 		}
@@ -150,23 +170,26 @@ func (h Habits) draw(r *rand.Rand) Habit {
 
 // baskets fills orders as the on-sale's buyers did.
 type baskets struct {
-	pure       bool
-	categories int
-	size       picker
-	category   picker
-	mixed      float64 // share of the orders with participants in two categories
-	ranked     []int   // category indices, the largest share first
+	pure, single bool
+	categories   int
+	size         picker
+	category     picker
+	mixed        float64 // share of the orders with participants in two categories
+	ranked       []int   // category indices, the largest share first
 }
 
-func newBaskets(event *Event, o *Onsale, pure bool) baskets {
+func newBaskets(event *Event, o *Onsale, s Settings) baskets {
 	sizes := o.quantities()
 	limit := min(MaxBasket, len(sizes))
 	if event.MaxParticipants > 0 {
 		limit = min(limit, event.MaxParticipants)
 	}
 	ranked := event.bySize()
+	if s.Queue != nil && s.Queue.Apart {
+		ranked = event.priced(true)
+	}
 	return baskets{
-		pure: pure, categories: len(event.Categories),
+		pure: s.Pure, single: s.Single, categories: len(event.Categories),
 		size:     newPicker(sizes[:limit]),
 		category: newPicker(spread(o.shares(), len(ranked))),
 		mixed:    o.ProductsPerOrder["2"],
@@ -194,6 +217,9 @@ func (b baskets) fill(r *rand.Rand, o *Order) {
 		return
 	}
 	o.Size = b.size.pick(r) + 1
+	if b.single {
+		o.Size = 1
+	}
 	first := b.ranked[b.category.pick(r)]
 	second := first
 	if o.Size > 1 && r.Float64() < b.mixed {

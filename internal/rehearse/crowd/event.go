@@ -20,6 +20,7 @@ type Category struct {
 	ID             string
 	MinAge, MaxAge int
 	Size           int // of its smallest quota; 0: unknown
+	Price          int // rupiah; 0: free, so that an order is confirmed at once
 }
 
 // Question is asked of the participants of Categories, or of all if there are none.
@@ -45,4 +46,18 @@ func (e *Event) bySize() []int {
 		return cmp.Compare(e.Categories[b].Size, e.Categories[a].Size)
 	})
 	return order
+}
+
+// priced returns the indices of the free categories, or of the others; of all if there are none.
+func (e *Event) priced(free bool) []int {
+	var out []int
+	for _, i := range e.bySize() {
+		if (e.Categories[i].Price == 0) == free {
+			out = append(out, i)
+		}
+	}
+	if len(out) == 0 {
+		return e.bySize()
+	}
+	return out
 }

@@ -13,7 +13,8 @@ type Answer struct {
 	Status     int
 	RetryAfter int  // seconds; 0: not given
 	Replayed   bool // Idempotent-Replayed: true
-	Body       []byte
+	ETag       []byte
+	Body       []byte // like ETag valid until the next exchange
 
 	close bool
 }
@@ -61,6 +62,10 @@ func (a *Answer) headers(head []byte) (length int, chunked bool) {
 		}
 		name, value := line[:colon], bytes.TrimSpace(line[colon+1:])
 		switch len(name) {
+		case len("ETag"):
+			if same(name, "etag") {
+				a.ETag = value
+			}
 		case len("Content-Length"):
 			if same(name, "content-length") {
 				length = number(value)

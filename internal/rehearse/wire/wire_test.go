@@ -33,6 +33,7 @@ func TestAnswersAreReadFromARealServer(t *testing.T) {
 	c := open(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Retry-After", "7")
 		w.Header().Set("Idempotent-Replayed", "true")
+		w.Header().Set("ETag", `"17"`)
 		switch r.URL.Path {
 		case "/long":
 			w.Header().Set("Content-Length", "50000")
@@ -58,8 +59,8 @@ func TestAnswersAreReadFromARealServer(t *testing.T) {
 			if err := c.Do(t.Context(), []byte("GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n"), &a); err != nil {
 				t.Fatalf("%s: %v", path, err)
 			}
-			if a.Status != want.status || string(a.Body) != want.body || a.RetryAfter != 7 || !a.Replayed {
-				t.Errorf("%s: status %d, %d bytes, retry after %d, replayed %v", path, a.Status, len(a.Body), a.RetryAfter, a.Replayed)
+			if a.Status != want.status || string(a.Body) != want.body || a.RetryAfter != 7 || !a.Replayed || string(a.ETag) != `"17"` {
+				t.Errorf("%s: status %d, %d bytes, retry after %d, replayed %v, tag %s", path, a.Status, len(a.Body), a.RetryAfter, a.Replayed, a.ETag)
 			}
 		}
 	}
