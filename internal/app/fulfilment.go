@@ -25,6 +25,7 @@ type fulfilment struct {
 	gates    *fulfil.Gatekeeper
 	mailings *fulfil.Mailings
 	optOuts  *optOuts
+	codes    *codes
 	mailbox  http.Handler // nil: mails really leave, or somebody else could read them here
 }
 
@@ -67,6 +68,11 @@ func (n *node) openFulfilment(ctx context.Context) (*fulfilment, error) {
 		gates: fulfil.NewGatekeeper(n.store, signer, clock.System{}),
 	}
 	f.mailings, f.optOuts = n.openMailings(composer, postman)
+	visitors, _, err := n.program.roomSigner(ctx, n.store)
+	if err != nil {
+		return nil, err
+	}
+	f.codes = &codes{store: n.store, signer: visitors, composer: composer, postman: postman, baseURL: n.program.cfg.baseURL}
 	f.mailbox, err = n.program.openMailbox()
 	return f, err
 }
@@ -130,6 +136,7 @@ func (f *fulfilment) handlers() map[jobs.Kind]worker.Handler {
 		jobs.TicketRender:  f.service.RenderTickets,
 		jobs.InvoiceRender: f.service.RenderInvoice,
 		jobs.MailSend:      f.service.SendMail,
+		jobs.MailConfirm:   f.codes.send,
 		jobs.MailBroadcast: f.mailings.Do,
 	}
 }

@@ -53,7 +53,7 @@ func (n *node) openRooms(ctx context.Context) error {
 	}
 	r.Rooms = waitroom.New(waitroom.Config{
 		Store: &store.Waitroom{Store: n.store}, Board: board, Signer: signer, Clock: clock.System{}, Node: nodeName(),
-		Tuning: waitroom.DefaultTuning(), Log: n.program.log, Left: r.left,
+		Persons: secret, Tuning: waitroom.DefaultTuning(), Log: n.program.log, Left: r.left,
 		Sample: func() waitroom.Sample { now := time.Now(); return n.pulse.sample(now, n.engine.Committing(now)) },
 	}, n.work)
 	r.sync(ctx, n)
@@ -121,7 +121,7 @@ func settings(live registration.Live, lead time.Duration) waitroom.Settings {
 	e := live.Event
 	return waitroom.Settings{
 		EventID: live.ID, Slug: e.Slug, OpensAt: e.Rules.OpensAt, ClosesAt: e.Rules.ClosesAt, Draw: e.WaitingRoom.PreQueue == event.Draw,
-		Lead: lead,
+		Lead: lead, Person: e.WaitingRoom.Person == event.ConfirmEmail,
 	}
 }
 

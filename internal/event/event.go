@@ -152,10 +152,21 @@ const (
 	FIFO PreQueue = "fifo" // by arrival
 )
 
+// Confirmation is what visitors confirm before they get a number in a waiting room, so that a person has one.
+type Confirmation string
+
+// What can be confirmed.
+const (
+	ConfirmNothing Confirmation = ""      // one person may draw many numbers
+	ConfirmEmail   Confirmation = "email" // one number an e-mail address
+	confirmPhone   Confirmation = "phone" // refused: nothing here sends codes to phones
+)
+
 // WaitingRoom says whether visitors wait before they register.
 type WaitingRoom struct {
-	Enabled  bool     `json:"enabled"`
-	PreQueue PreQueue `json:"pre_queue"`
+	Enabled  bool         `json:"enabled"`
+	PreQueue PreQueue     `json:"pre_queue"`
+	Person   Confirmation `json:"person,omitempty"`
 }
 
 // Appearance is a line of the schedule.

@@ -41,7 +41,7 @@ func TestParseReadsEveryKey(t *testing.T) {
 			{ID: "note", Type: FreeText, Label: same("Catatan")},
 			{ID: "ok", Type: Checkbox, Required: true, Label: Text{"Setuju", "Agree"}},
 		},
-		WaitingRoom: WaitingRoom{true, FIFO},
+		WaitingRoom: WaitingRoom{true, FIFO, ConfirmEmail},
 		Schedule:    []Appearance{{makassar("2027-07-16 05:00:00"), same("Ambil"), "A"}, {makassar("2027-07-17 05:00:00"), same("Start"), ""}},
 		Tax:         Tax{"PPN", 1105},
 		Organiser:   Organiser{"PT Lari", "a@example.id", "Jl. 1", "012345678901000"},

@@ -125,6 +125,7 @@ func waitingRoomNode(w WaitingRoom) *yaml.Node {
 	n := mapping()
 	add(n, "enabled", boolean(w.Enabled))
 	add(n, "pre_queue", word(string(w.PreQueue)))
+	addWord(n, "person", string(w.Person))
 	return n
 }
 

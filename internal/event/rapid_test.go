@@ -48,7 +48,8 @@ func anyEvent(t *rapid.T) *Event {
 		Rules: Rules{OpensAt: opens, ClosesAt: closes, Hold: time.Duration(rapid.IntRange(60, 604_800).Draw(t, "hold")) * time.Second,
 			MaxParticipants: rapid.IntRange(1, 50).Draw(t, "participants"),
 			UniqueBy:        rapid.SampledFrom([][]UniqueBy{nil, {UniqueByEmail}, {UniqueByPhone, UniqueByEmail}}).Draw(t, "unique")},
-		WaitingRoom: WaitingRoom{Enabled: rapid.Bool().Draw(t, "room"), PreQueue: rapid.SampledFrom([]PreQueue{Draw, FIFO}).Draw(t, "order")},
+		WaitingRoom: WaitingRoom{Enabled: rapid.Bool().Draw(t, "room"), PreQueue: rapid.SampledFrom([]PreQueue{Draw, FIFO}).Draw(t, "order"),
+			Person: rapid.SampledFrom([]Confirmation{ConfirmNothing, ConfirmEmail}).Draw(t, "confirmed")},
 	}
 	if rapid.Bool().Draw(t, "described") {
 		body := anyBody(t, "description")

@@ -58,7 +58,8 @@ func (r *reader) event(f *File, n *yaml.Node) {
 		may("quotas", list(r, &e.Quotas, maxQuotas, r.quota)),
 		may("questions", list(r, &e.Questions, maxQuestions, r.question)),
 		may("waiting_room", func(n *yaml.Node, path string) {
-			r.object(n, path, may("enabled", r.flag(&e.WaitingRoom.Enabled)), may("pre_queue", oneOf(r, &e.WaitingRoom.PreQueue, Draw, FIFO)))
+			r.object(n, path, may("enabled", r.flag(&e.WaitingRoom.Enabled)), may("pre_queue", oneOf(r, &e.WaitingRoom.PreQueue, Draw, FIFO)),
+				may("person", r.confirmation(&e.WaitingRoom.Person)))
 		}),
 		may("schedule", list(r, &e.Schedule, maxSchedule, r.appearance)),
 		may("tax", func(n *yaml.Node, path string) { r.tax(&e.Tax, n, path) }),
@@ -81,6 +82,17 @@ func (r *reader) readZoneFirst(e *Event, n *yaml.Node) {
 			}
 			return
 		}
+	}
+}
+
+// confirmation names what is missing for phones: the word is in the contract, and a general refusal would look like a mistake.
+func (r *reader) confirmation(to *Confirmation) read {
+	return func(n *yaml.Node, path string) {
+		if n.Kind == yaml.ScalarNode && Confirmation(n.Value) == confirmPhone {
+			r.fault(path, "cannot be phone: a code would have to go out by SMS or WhatsApp, and no such channel is built in; use email")
+			return
+		}
+		oneOf(r, to, ConfirmEmail)(n, path)
 	}
 }
 

@@ -26,6 +26,7 @@ const (
 	NotOpen              Code = "not_open"
 	Closed               Code = "closed"
 	QueuePassRequired    Code = "queue_pass_required"
+	ConfirmationRequired Code = "confirmation_required"
 	CaptchaFailed        Code = "captcha_failed"
 	RateLimited          Code = "rate_limited"
 	Overloaded           Code = "overloaded"
@@ -46,7 +47,7 @@ const (
 func Codes() []Code {
 	return []Code{
 		BadJSON, TooLarge, UnsupportedMediaType, ValidationFailed, KeyMissing, KeyReused, KeyInFlight, SoldOut,
-		PriceChanged, AlreadyRegistered, NotOpen, Closed, QueuePassRequired, CaptchaFailed, RateLimited, Overloaded,
+		PriceChanged, AlreadyRegistered, NotOpen, Closed, QueuePassRequired, ConfirmationRequired, CaptchaFailed, RateLimited, Overloaded,
 		OutcomeUnknown, NoSuchEvent, NoSuchOrder, NotAllowed, WrongState, PaymentUnavailable, NotReady, CrossOrigin, NotFound, MethodNotAllowed, Internal,
 	}
 }

@@ -8,7 +8,7 @@ func (c Code) HTTPStatus() int {
 		return 400
 	case NotAllowed:
 		return 401
-	case NotOpen, Closed, QueuePassRequired, CaptchaFailed, CrossOrigin:
+	case NotOpen, Closed, QueuePassRequired, ConfirmationRequired, CaptchaFailed, CrossOrigin:
 		return 403
 	case NoSuchEvent, NoSuchOrder, NotFound:
 		return 404

@@ -10,6 +10,7 @@ import (
 
 	"gapura/internal/fault"
 	"gapura/internal/fulfil"
+	"gapura/internal/gate"
 	"gapura/internal/registration"
 )
 
@@ -73,7 +74,7 @@ func (a *API) getFile(w http.ResponseWriter, r *http.Request, name string) error
 	}
 	ctx, cancel := a.readContext(r)
 	defer cancel()
-	order, err := a.authorised(r)
+	order, err := a.counted(w, r, gate.Read)
 	if err != nil {
 		return err
 	}

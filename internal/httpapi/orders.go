@@ -103,11 +103,15 @@ func (a *API) postOrder(w http.ResponseWriter, r *http.Request) error {
 		linger(r)
 		return err
 	}
-	if err := a.admitted(r, slug, key); err != nil {
+	pass, err := a.admitted(r, slug, key)
+	if err != nil {
 		return err
 	}
 	var request registration.Request
 	if err := a.decode(w, r, &request); err != nil {
+		return err
+	}
+	if err := a.theirs(pass, request.Contact.Email); err != nil {
 		return err
 	}
 	visit.Person, visit.Captcha = personOf(request.Contact.Email), request.Captcha

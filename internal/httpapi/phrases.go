@@ -49,6 +49,8 @@ var problemPhrases = map[fault.Code]problemPhrase{
 		phrase{"Pendaftaran sudah ditutup.", "Registration has closed."}},
 	fault.QueuePassRequired: {phrase{"Perlu giliran", "Queue pass required"},
 		phrase{"Ambil nomor antrean dulu dan tunggu giliran.", "Draw a ticket first and wait for your turn."}},
+	fault.ConfirmationRequired: {phrase{"Perlu konfirmasi", "Confirmation required"},
+		phrase{"Konfirmasi alamat e-mail dulu; satu orang mendapat satu nomor.", "Confirm an e-mail address first; one person gets one number."}},
 	fault.CaptchaFailed: {phrase{"Captcha gagal", "Captcha failed"},
 		phrase{"Selesaikan captcha yang baru lalu kirim lagi.", "Solve a fresh captcha and send again."}},
 	fault.RateLimited: {phrase{"Terlalu sering", "Too many requests"},
@@ -97,6 +99,7 @@ var fieldPhrases = map[string]phrase{
 	"duplicate_participant": {"Orang yang sama disebut dua kali.", "The same person is listed twice."},
 	"wrong_type":            {"Jenis nilainya salah.", "The value has the wrong type."},
 	"not_storable":          {"Isian ini tidak dapat disimpan.", "This input cannot be stored."},
+	"not_confirmed":         {"Pakai alamat e-mail yang kamu konfirmasi di antrean.", "Use the e-mail address that you confirmed in the queue."},
 	"repeated_member":       {"Isian ini disebut dua kali.", "This member is given twice."},
 }
 
@@ -113,12 +116,21 @@ var passPhrases = map[string]phrase{
 	"ended":     {"Antrean sudah ditutup.", "The queue has ended."},
 }
 
+// codePhrases say what is wrong with a code, by the problem's reason.
+var codePhrases = map[string]phrase{
+	"missing":    {"Minta kode untuk alamat e-mailmu dulu, lalu kirim kode itu bersama konfirmasinya.", "Ask for a code for your e-mail address first, then send it with its confirmation."},
+	"wrong_code": {"Kodenya bukan yang ada di e-mail.", "The code is not the one in the mail."},
+	"too_many":   {"Terlalu banyak kode yang salah; minta kode baru.", "Too many wrong codes; ask for a new one."},
+	"lapsed":     {"Kode ini tidak ada atau sudah lewat waktu; minta kode baru.", "There is no such code, or it has expired; ask for a new one."},
+}
+
 func titleOf(code fault.Code, locale string) string { return problemPhrases[code].title.in(locale) }
 
 func detailOf(f *fault.Fault, locale string) string {
 	text := problemPhrases[f.Code].detail.in(locale)
-	if reason, ok := f.Params["reason"].(string); ok && f.Code == fault.QueuePassRequired {
-		if p, ok := passPhrases[reason]; ok {
+	if reason, ok := f.Params["reason"].(string); ok {
+		phrases := map[fault.Code]map[string]phrase{fault.QueuePassRequired: passPhrases, fault.ConfirmationRequired: codePhrases}[f.Code]
+		if p, ok := phrases[reason]; ok {
 			text = p.in(locale)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"gapura/internal/fault"
 	"gapura/internal/gate"
+	"gapura/internal/person"
 	"gapura/internal/registration"
 	"gapura/internal/waitroom"
 )
@@ -25,6 +26,13 @@ type Queue interface {
 	// Visitor returns the visitor whom a key stands for, so that a repeated request is no second visitor.
 	Visitor(eventID int64, key string) waitroom.Visitor
 	Page(eventID int64) (waitroom.Page, error)
+	// State returns the public state as a value.
+	State(eventID int64) (waitroom.State, error)
+	// Ask has a code mailed and Confirm takes it, where a person has one ticket.
+	Ask(ctx context.Context, eventID int64, address, locale, key string) (waitroom.Asked, error)
+	Confirm(ctx context.Context, eventID int64, confirmation, code string) (waitroom.Ticket, string, error)
+	// Theirs reports whether a pass may be used by whoever has that address.
+	Theirs(p waitroom.Pass, address string) bool
 	Join(ctx context.Context, eventID int64, v waitroom.Visitor) (waitroom.Ticket, string, error)
 	Find(eventID int64, ticket string) (waitroom.Found, error)
 	Exchange(ctx context.Context, eventID int64, ticket, key string) (waitroom.Pass, string, error)
@@ -33,9 +41,25 @@ type Queue interface {
 	WriteList(ctx context.Context, eventID int64, w io.Writer) error
 }
 
-// TicketRequest is what a draw may need; none of it where no captcha is wanted.
+// TicketRequest is what a draw may need: nothing, a captcha, or a confirmation with its code.
 type TicketRequest struct {
+	Captcha      string `json:"captcha,omitempty" doc:"solved for the action draw; not where a person is confirmed"`
+	Confirmation string `json:"confirmation,omitempty" doc:"of queue/confirmations, where the state has a person"`
+	Code         string `json:"code,omitempty" doc:"the six digits of its mail"`
+}
+
+// ConfirmationRequest asks for a code.
+type ConfirmationRequest struct {
+	Email   string `json:"email" doc:"the contact's address in the order later"`
 	Captcha string `json:"captcha,omitempty" doc:"solved for the action draw"`
+	Locale  string `json:"locale,omitempty" enum:"id,en"`
+}
+
+// ConfirmationView is the same for every address.
+type ConfirmationView struct {
+	Confirmation string    `json:"confirmation" doc:"send it with the code to queue/tickets; whoever has it may try codes"`
+	ExpiresAt    time.Time `json:"expires_at"`
+	ResendAt     time.Time `json:"resend_at" doc:"from then on asking again with the same Idempotency-Key sends the mail again"`
 }
 
 // TicketView is a drawn ticket as its visitor gets it.
@@ -112,6 +136,12 @@ func (a *API) postTicket(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if state, err := a.cfg.Queue.State(eventID); err != nil || state.Person != "" {
+		if err == nil {
+			err = a.confirm(w, r, eventID)
+		}
+		return err
+	}
 	visitor, key := waitroom.NewVisitor(), idempotencyKey(r)
 	if key != "" {
 		if _, ok := registration.KeyOf(key); !ok {
@@ -125,6 +155,11 @@ func (a *API) postTicket(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	_, text, err := a.cfg.Queue.Join(ctx, eventID, visitor)
+	return a.handOut(w, r, eventID, text, err)
+}
+
+// handOut answers with a ticket and where it stands.
+func (a *API) handOut(w http.ResponseWriter, r *http.Request, eventID int64, text string, err error) error {
 	if err != nil {
 		return a.whereTo(r, err)
 	}
@@ -133,6 +168,69 @@ func (a *API) postTicket(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	writeJSON(w, http.StatusCreated, "application/json", ticketView(text, found))
+	return nil
+}
+
+// confirm draws the ticket of the person who has the code of a mail, the same one however often and from wherever it is asked
+// for. The captcha was solved for the mail.
+func (a *API) confirm(w http.ResponseWriter, r *http.Request, eventID int64) error {
+	var request TicketRequest
+	if r.ContentLength != 0 {
+		if err := a.decodeSmall(w, r, &request); err != nil {
+			return err
+		}
+	}
+	visit := a.visit(r, gate.Try, request.Confirmation)
+	if _, err := a.knock(w, r, &visit); err != nil {
+		return err
+	}
+	if request.Confirmation == "" {
+		return a.whereTo(r, fault.New(fault.ConfirmationRequired).With("reason", "missing"))
+	}
+	ctx, cancel := a.readContext(r)
+	defer cancel()
+	_, text, err := a.cfg.Queue.Confirm(ctx, eventID, request.Confirmation, request.Code)
+	return a.handOut(w, r, eventID, text, err)
+}
+
+// postConfirmation has a code mailed. The answer is the same whether anybody knows the address.
+func (a *API) postConfirmation(w http.ResponseWriter, r *http.Request) error {
+	eventID, err := a.room(r)
+	if err != nil {
+		return err
+	}
+	key := idempotencyKey(r)
+	if _, ok := registration.KeyOf(key); !ok && key != "" {
+		return fault.New(fault.KeyMissing)
+	}
+	visit := a.visit(r, gate.Code, key)
+	standing, err := a.knock(w, r, &visit)
+	if err != nil {
+		return err
+	}
+	var request ConfirmationRequest
+	if err := a.decodeSmall(w, r, &request); err != nil {
+		return err
+	}
+	address, ok := person.Email(request.Email)
+	if !ok {
+		return &fault.Fault{Code: fault.ValidationFailed, Fields: []fault.Field{{Pointer: "/email", Code: "email_invalid"}}}
+	}
+	visit.Person, visit.Captcha = person.Mailbox(address), request.Captcha
+	ctx, cancel := a.readContext(r)
+	defer cancel()
+	standing, err = a.cfg.Gate.Admit(ctx, &visit, standing, nil)
+	tell(w, standing)
+	if err != nil {
+		return err
+	}
+	asked, err := a.cfg.Queue.Ask(ctx, eventID, address, request.Locale, key)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusAccepted, "application/json", ConfirmationView{
+		Confirmation: asked.ID.String(), ExpiresAt: asked.Expires, ResendAt: asked.Resend,
+	})
 	return nil
 }
 
@@ -231,45 +329,56 @@ func (a *API) decodeSmall(w http.ResponseWriter, r *http.Request, into any) erro
 }
 
 // admitted reports why an order may not be sent now: its event has a waiting room and it carries no pass that counts. A key
-// that has an order already needs none any more. The pass is looked at first because that costs a signature; only who has
+// that has an order already needs none any more, and has the pass of nobody then. The pass is looked at first because that costs a signature; only who has
 // none that counts makes the database look for the key.
-func (a *API) admitted(r *http.Request, slug, key string) error {
+func (a *API) admitted(r *http.Request, slug, key string) (pass waitroom.Pass, err error) {
 	live, err := a.cfg.Desk.Event(slug)
 	if err != nil || !live.Event.WaitingRoom.Enabled {
-		return nil // that there is no such event is said by Register
+		return pass, nil // that there is no such event is said by Register
 	}
 	if _, ok := registration.KeyOf(key); !ok {
-		return fault.New(fault.KeyMissing)
+		return pass, fault.New(fault.KeyMissing)
 	}
 	if a.cfg.Queue == nil {
-		return fault.New(fault.Overloaded).After(time.Second)
+		return pass, fault.New(fault.Overloaded).After(time.Second)
 	}
 	ctx, cancel := a.readContext(r)
 	defer cancel()
-	_, refusal := a.cfg.Queue.Check(ctx, live.ID, r.Header.Get("Queue-Pass"), key)
+	pass, refusal := a.cfg.Queue.Check(ctx, live.ID, r.Header.Get("Queue-Pass"), key)
 	switch {
 	case refusal == nil:
-		return nil
+		return pass, nil
 	case fault.CodeOf(refusal) == fault.NotFound: // the event is so new that its room is still being opened
 		refusal = fault.Wrap(fault.Overloaded, refusal).After(time.Second)
 	}
 	switch _, err := a.cfg.Desk.OrderByKey(ctx, key); fault.CodeOf(err) {
 	case "":
-		return nil
+		return waitroom.Pass{}, nil
 	case fault.NoSuchOrder:
-		return a.whereTo(r, refusal)
+		return waitroom.Pass{}, a.whereTo(r, refusal)
 	default:
-		return err // whether the key has an order is not known now
+		return waitroom.Pass{}, err // whether the key has an order is not known now
 	}
 }
 
-// whereTo adds to a missing or worthless ticket or pass where another is drawn.
-func (a *API) whereTo(r *http.Request, err error) error {
-	f := fault.New(fault.QueuePassRequired)
-	if fault.CodeOf(err) != f.Code {
-		return err
+// theirs reports that a pass was given to a person with another address than the order's.
+func (a *API) theirs(pass waitroom.Pass, email string) error {
+	if !pass.Person || a.cfg.Queue.Theirs(pass, email) {
+		return nil
 	}
-	return asFault(err).With("tickets", a.cfg.BaseURL+"/api/v1/events/"+r.PathValue("slug")+"/queue/tickets")
+	return &fault.Fault{Code: fault.ValidationFailed, Fields: []fault.Field{{Pointer: "/contact/email", Code: "not_confirmed"}}}
+}
+
+// whereTo adds to a missing or worthless ticket, pass or code where another comes from.
+func (a *API) whereTo(r *http.Request, err error) error {
+	queue := a.cfg.BaseURL + "/api/v1/events/" + r.PathValue("slug") + "/queue/"
+	switch fault.CodeOf(err) {
+	case fault.QueuePassRequired:
+		return asFault(err).With("tickets", queue+"tickets")
+	case fault.ConfirmationRequired:
+		return asFault(err).With("confirmations", queue+"confirmations")
+	}
+	return err
 }
 
 // getProof answers with what is published about the draw so far.

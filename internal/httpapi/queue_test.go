@@ -38,6 +38,18 @@ func (l line) Check(context.Context, int64, string, string) (waitroom.Pass, erro
 	return waitroom.Pass{}, l.refusal
 }
 
+func (l line) State(int64) (waitroom.State, error) { return waitroom.State{}, l.refusal }
+
+func (l line) Ask(context.Context, int64, string, string, string) (waitroom.Asked, error) {
+	return waitroom.Asked{Expires: opened, Resend: opened}, l.refusal
+}
+
+func (l line) Confirm(context.Context, int64, string, string) (waitroom.Ticket, string, error) {
+	return waitroom.Ticket{}, "mine", l.refusal
+}
+
+func (l line) Theirs(waitroom.Pass, string) bool { return true }
+
 func (l line) Proof(int64) (waitroom.Proof, error) {
 	return waitroom.Proof{Event: "night-run", Count: 1, ListHash: &waitroom.Hash{1}}, l.refusal
 }

@@ -31,7 +31,7 @@ func (l *hall) Visitor(eventID int64, key string) waitroom.Visitor {
 }
 
 // withRoom gives the fixture's event a waiting room that opened, first come, first served.
-func (f *fixture) withRoom(t testing.TB) *hall {
+func (f *fixture) withRoom(t testing.TB, change ...func(*waitroom.Settings)) *hall {
 	t.Helper()
 	signer, err := waitroom.NewSigner(waitroom.Key{ID: 1, Secret: []byte("a secret of the waiting room")})
 	if err != nil {
@@ -48,11 +48,15 @@ func (f *fixture) withRoom(t testing.TB) *hall {
 		}
 	})
 	l.Rooms = waitroom.New(waitroom.Config{
-		Store: l.store, Signer: signer, Clock: clock.System{}, Node: "a", Tuning: waitroom.DefaultTuning(),
+		Store: l.store, Signer: signer, Persons: []byte("a secret of the persons"), Clock: clock.System{}, Node: "a", Tuning: waitroom.DefaultTuning(),
 		Log: f.api.cfg.Log, Sample: func() waitroom.Sample { return waitroom.Sample{} },
 		Left: func(int64) (waitroom.Stock, int64) { return waitroom.InStock, -1 },
 	}, group)
-	if err := l.Open(t.Context(), waitroom.Settings{EventID: 1, Slug: e.Slug, OpensAt: time.Now().Add(-time.Minute)}); err != nil {
+	set := waitroom.Settings{EventID: 1, Slug: e.Slug, OpensAt: time.Now().Add(-time.Minute)}
+	for _, edit := range change {
+		edit(&set)
+	}
+	if err := l.Open(t.Context(), set); err != nil {
 		t.Fatal(err)
 	}
 	config := f.api.cfg

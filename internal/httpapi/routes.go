@@ -54,7 +54,18 @@ func (a *API) queueRoutes() []route {
 			request: reflect.TypeFor[TicketRequest](), response: reflect.TypeFor[TicketView](), success: 201, key: keyOptional,
 			faults: []fault.Code{
 				fault.BadJSON, fault.TooLarge, fault.UnsupportedMediaType, fault.KeyMissing, fault.CaptchaFailed, fault.RateLimited,
-				fault.NoSuchEvent, fault.NotFound, fault.Closed, fault.SoldOut, fault.Overloaded,
+				fault.NoSuchEvent, fault.NotFound, fault.Closed, fault.SoldOut, fault.Overloaded, fault.ConfirmationRequired,
+				fault.ValidationFailed,
+			},
+		},
+		{
+			method: "POST", path: "/api/v1/events/{slug}/queue/confirmations", handler: a.handle(a.calmly(calm.Hold, a.postConfirmation)),
+			id:      "askForCode",
+			summary: "Have a code mailed, where the queue's state has a person; the answer is the same for every address",
+			request: reflect.TypeFor[ConfirmationRequest](), response: reflect.TypeFor[ConfirmationView](), success: 202, key: keyOptional,
+			faults: []fault.Code{
+				fault.BadJSON, fault.TooLarge, fault.UnsupportedMediaType, fault.ValidationFailed, fault.KeyMissing, fault.CaptchaFailed,
+				fault.RateLimited, fault.NoSuchEvent, fault.NotFound, fault.Closed, fault.SoldOut, fault.Overloaded,
 			},
 		},
 		{
@@ -72,7 +83,7 @@ func (a *API) queueRoutes() []route {
 			response: reflect.TypeFor[waitroom.Proof](), success: 200, faults: []fault.Code{fault.NoSuchEvent, fault.NotFound},
 		},
 		{
-			method: "GET", path: "/api/v1/events/{slug}/queue/list", handler: a.handle(a.getList), id: "getDrawList",
+			method: "GET", path: "/api/v1/events/{slug}/queue/list", handler: a.handle(a.calmly(calm.Export, a.getList)), id: "getDrawList",
 			summary: "The closed list of draw numbers, sorted, one a line", success: 200, contentType: "text/plain",
 			faults: []fault.Code{fault.NoSuchEvent, fault.NotFound, fault.Overloaded},
 		},
@@ -165,7 +176,7 @@ func (a *API) orderRoutes() []route {
 func fileRoute(name, id, summary, contentType string) route {
 	return route{
 		method: "GET", path: "/api/v1/orders/{id}/" + name, id: id, summary: summary, success: 200, contentType: contentType, secured: true,
-		faults: []fault.Code{fault.NotAllowed, fault.NoSuchOrder, fault.NotFound, fault.NotReady, fault.Overloaded},
+		faults: []fault.Code{fault.NotAllowed, fault.NoSuchOrder, fault.NotFound, fault.NotReady, fault.RateLimited, fault.Overloaded},
 	}
 }
 
@@ -179,7 +190,7 @@ func (a *API) belowOrder(w http.ResponseWriter, r *http.Request) error {
 	case rest == "stream":
 		return a.streamOrder(w, r)
 	case isFile(rest):
-		return a.getFile(w, r, rest)
+		return a.calmly(calm.Read, func(w http.ResponseWriter, r *http.Request) error { return a.getFile(w, r, rest) })(w, r)
 	}
 	return a.nothing(w, r)
 }

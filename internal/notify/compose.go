@@ -74,13 +74,13 @@ func NewComposer(head Letterhead) (*Composer, error) {
 		return nil, fmt.Errorf("sender: %w", ErrNoAddress)
 	}
 	for _, locale := range []string{"id", "en"} {
-		for _, kind := range OrderKinds() {
+		for _, kind := range append(OrderKinds(), ConfirmAddress) {
 			name := locale + "/" + string(kind)
-			t, err := texttemplate.ParseFS(templateFiles, "templates/"+name+".tmpl")
+			t, err := parseWords(name)
 			if err != nil {
-				return nil, fmt.Errorf("template %s: %w", name, err)
+				return nil, err
 			}
-			c.words[name] = t.Option("missingkey=error")
+			c.words[name] = t
 		}
 	}
 	var err error
@@ -103,6 +103,7 @@ type sheet struct {
 	Where      string
 	Heading    string
 	Greeting   string
+	Code       string // to be typed; large and by itself
 	Paragraphs []string
 	Body       htmltemplate.HTML // instead of Paragraphs, for newsletters; from safe Markdown only
 	BodyText   string
@@ -145,7 +146,7 @@ func (c *Composer) Order(kind Kind, o Order, attachments ...Attachment) (Message
 // say runs the named blocks of a template.
 func say(t *texttemplate.Template, facts any) (map[string]string, error) {
 	said := map[string]string{}
-	for _, block := range []string{"subject", "preheader", "heading", "body", "button", "closing"} {
+	for _, block := range []string{"subject", "preheader", "heading", "body", "button", "closing", "footer"} {
 		if t.Lookup(block) == nil {
 			continue
 		}

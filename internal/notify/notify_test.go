@@ -72,6 +72,17 @@ func testOrder(t testing.TB, locale string) Order {
 	}
 }
 
+func testConfirmation(t testing.TB, locale string) Confirmation {
+	t.Helper()
+	o := testOrder(t, locale)
+	return Confirmation{
+		ID: "0f1e2d3c4b5a69788796a5b4c3d2e1f0", Send: 1, Locale: locale, Email: "siti@example.id", Code: "048213",
+		Link:  "https://run.example/e/gapura-night-run-2027/antre?konfirmasi=0f1e2d3c4b5a69788796a5b4c3d2e1f0&kode=048213",
+		Event: o.Event, Organiser: o.Organiser, ReplyTo: o.ReplyTo, StartsAt: o.StartsAt, Expires: o.ExpiresAt, Timezone: o.Timezone,
+		Venue: o.Venue, City: o.City, At: o.At,
+	}
+}
+
 func testCampaign() Campaign {
 	return Campaign{
 		ID: 7, Subject: event.Text{ID: "Pengambilan nomor dada", EN: "Bib pick-up"},
@@ -119,6 +130,9 @@ func TestGoldenMails(t *testing.T) {
 			t.Fatal(err)
 		}
 		messages[Broadcast] = m
+		if messages[ConfirmAddress], err = composer.Confirmation(testConfirmation(t, locale)); err != nil {
+			t.Fatal(err)
+		}
 		for kind, m := range messages {
 			head := "Message-ID: " + m.ID + "\nFrom: " + m.From.Name + " <" + m.From.Email + ">\nReply-To: " + m.ReplyTo +
 				"\nTo: " + m.To.Name + " <" + m.To.Email + ">\nSubject: " + m.Subject + "\nUnsubscribe: " + m.Unsubscribe + "\n\n"

@@ -100,3 +100,11 @@ func validLabel(s string) bool {
 	}
 	return true
 }
+
+// Mailbox returns the mailbox that an address of Email most likely leads to: without what follows a plus in its local part,
+// which many servers ignore. It is for counting mails; people are told apart by their address.
+func Mailbox(address string) string {
+	local, domain, _ := strings.Cut(address, "@")
+	local, _, _ = strings.Cut(local, "+")
+	return local + "@" + domain
+}

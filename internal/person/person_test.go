@@ -327,3 +327,14 @@ func TestEveryCharacterNormalisesOnce(t *testing.T) {
 		}
 	}
 }
+
+func TestMailbox(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]string{
+		"siti@example.id": "siti@example.id", "siti+lari@example.id": "siti@example.id", "a+b+c@example.id": "a@example.id",
+	} {
+		if got := Mailbox(address); got != want {
+			t.Errorf("%s leads to %s", address, got)
+		}
+	}
+}

@@ -246,6 +246,7 @@ func faultSentences() map[string]event.Text {
 		"fault.not_open":                {ID: "Pendaftaran belum dibuka. Isianmu tetap tersimpan.", EN: "Registration is not open yet. Your answers are kept."},
 		"fault.closed":                  {ID: "Pendaftaran sudah ditutup.", EN: "Registration has closed."},
 		"fault.queue_pass_required":     {ID: "Giliranmu belum tiba. Ambil nomor antrean dulu di halaman lomba.", EN: "It is not your turn yet. Draw a queue ticket on the race page first."},
+		"fault.confirmation_required":   {ID: "Konfirmasi alamat e-mailmu dulu; satu orang mendapat satu nomor.", EN: "Confirm your e-mail address first; one person gets one number."},
 		"fault.captcha_failed":          {ID: "Pemeriksaan keamanan tidak berhasil. Coba lagi.", EN: "The security check did not succeed. Try again."},
 		"fault.rate_limited":            {ID: "Terlalu banyak percobaan. Tunggu sebentar, lalu coba lagi.", EN: "Too many attempts. Wait a moment, then try again."},
 		"fault.overloaded":              {ID: "Server sedang penuh dan tempatmu belum terpesan. Isianmu aman; tunggu beberapa detik, lalu kirim lagi.", EN: "The server is full and your place is not booked yet. Your answers are safe; wait a few seconds, then send again."},
@@ -267,6 +268,7 @@ func faultSentences() map[string]event.Text {
 // plain form beside it, for a report without the values.
 func fieldSentences() map[string]event.Text {
 	return map[string]event.Text{
+		"field.not_confirmed":         {ID: "Pakai alamat e-mail yang kamu konfirmasi di antrean.", EN: "Use the e-mail address that you confirmed in the queue."},
 		"field.unknown":               {ID: "Periksa lagi isian ini.", EN: "Check this answer."},
 		"field.required":              {ID: "Bagian ini wajib diisi.", EN: "This is required."},
 		"field.too_long":              {ID: "Terlalu panjang, maksimal {max} karakter.", EN: "Too long, at most {max} characters."},

@@ -122,6 +122,7 @@ func (r *roomRow) record() (waitroom.Record, error) {
 			Served: r.Served, LetIn: r.LetIn, Stock: waitroom.Stock(r.Stock),
 		},
 	}
+	record.Holder, record.LeaseUntil, record.Fence = r.Holder, fromMilliseconds(r.LeaseUntil), r.Fence
 	return record, errors.Join(json.Unmarshal([]byte(r.Operator), &record.Operator), json.Unmarshal([]byte(r.Admission), &record.Admission))
 }
 
@@ -471,7 +472,7 @@ func (w *Waitroom) Lease(ctx context.Context, eventID int64, node string, ttl ti
 }
 
 // Save implements waitroom.Store.
-func (w *Waitroom) Save(ctx context.Context, eventID int64, fence int64, p waitroom.Progress) error {
+func (w *Waitroom) Save(ctx context.Context, eventID int64, fence int64, p waitroom.Progress, ttl time.Duration) error {
 	var r roomRow
 	if err := r.set(p); err != nil {
 		return err
@@ -481,8 +482,8 @@ func (w *Waitroom) Save(ctx context.Context, eventID int64, fence int64, p waitr
 			return waitroom.ErrFenced
 		}
 		return tx.change(ctx, "phase = ?, root = ?, list_hash = ?, closed_at = ?, opened_at = ?, served = ?, let_in = ?, stock = ?, "+
-			"admission = ?, updated_at = ?",
-			r.Phase, r.Root, r.ListHash, r.ClosedAt, r.OpenedAt, r.Served, r.LetIn, r.Stock, r.Admission, r.UpdatedAt)
+			"admission = ?, updated_at = ?, lease_until = "+w.Store.dialect.nowMilliseconds+" + ?",
+			r.Phase, r.Root, r.ListHash, r.ClosedAt, r.OpenedAt, r.Served, r.LetIn, r.Stock, r.Admission, r.UpdatedAt, ttl.Milliseconds())
 	})
 }
 

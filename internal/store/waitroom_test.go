@@ -51,7 +51,7 @@ func TestWaitroomLeaseIsTakenOver(t *testing.T) {
 		if again := lease("a", time.Hour); again.Held || again.Fence != b.Fence {
 			t.Errorf("the former leader got %+v while another leads", again)
 		}
-		if err := rooms.Save(t.Context(), eventID, a.Fence, waitroom.Progress{Phase: waitroom.Open}); !errors.Is(err, waitroom.ErrFenced) {
+		if err := rooms.Save(t.Context(), eventID, a.Fence, waitroom.Progress{Phase: waitroom.Open}, time.Minute); !errors.Is(err, waitroom.ErrFenced) {
 			t.Errorf("the former leader kept its progress: %v", err)
 		}
 	})

@@ -35,7 +35,7 @@ type Settings struct {
 	ClosesAt time.Time     // zero: never
 	Draw     bool          // false: first come, first served from the start
 	Lead     time.Duration // how long before opening the list of the draw closes; zero: CloseLead
-	Person   bool          // one draw a person: visitors come from PersonVisitor
+	Person   bool          // one draw a person: visitors confirm an e-mail address, see Rooms.Ask
 }
 
 // CloseLead is how long before opening the list of a draw closes if the settings do not say. A minute: long enough for anyone to save the published
@@ -65,6 +65,11 @@ type Record struct {
 	Late       int64 // places given out behind them
 	Operator   Operator
 	Progress
+
+	// Who leads: the store fills these in and takes them from Lease and Save only.
+	Holder     string
+	LeaseUntil time.Time // by the database's clock
+	Fence      int64     // see Lease
 }
 
 // Progress is the part of the record that the leading node writes.
@@ -148,10 +153,18 @@ type Store interface {
 	// BindPasses binds each pass to the key unless it is bound already, and returns the keys that they are bound to: zero
 	// where there is no such pass.
 	BindPasses(ctx context.Context, eventID int64, bindings []Binding) ([]KeyHash, error)
+	// AskConfirmations keeps confirmations of which each is the first of its ID, and what Again makes of those that it has; in
+	// the same transaction it plans the mails of those that go out. It returns them as they are now. It locks no room.
+	AskConfirmations(ctx context.Context, asks []Confirmation, now time.Time) ([]Confirmation, error)
+	// TryCodes tries codes one after the other and keeps what Tried makes of their confirmations. right compares a code. One
+	// of another event, or of an ID that is not kept, is ErrCodeLapsed. It locks no room.
+	TryCodes(ctx context.Context, eventID int64, tries []Try, right func(c *Confirmation, code string) bool, now time.Time) ([]TryOutcome, error)
+	// ForgetConfirmations removes an event's confirmations that lapsed before that time.
+	ForgetConfirmations(ctx context.Context, eventID int64, before time.Time) error
 	// Lease takes or renews the lead for ttl, by the database's clock, if no other node has it.
 	Lease(ctx context.Context, eventID int64, node string, ttl time.Duration) (Lease, error)
-	// Save keeps the leader's progress: ErrFenced, and nothing kept, if fence is not the newest.
-	Save(ctx context.Context, eventID int64, fence int64, p Progress) error
+	// Save keeps the leader's progress and renews its lease for ttl: ErrFenced, and nothing kept, if fence is not the newest.
+	Save(ctx context.Context, eventID int64, fence int64, p Progress, ttl time.Duration) error
 	// Operate changes what the organiser ordered. change may be called more than once.
 	Operate(ctx context.Context, eventID int64, change func(*Operator)) error
 }

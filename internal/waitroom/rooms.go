@@ -19,10 +19,12 @@ type Config struct {
 	Store  Store
 	Board  Board // nil: this node is alone
 	Signer *Signer
-	Clock  clock.Clock
-	Node   string // this node's name, unlike any other's
-	Tuning Tuning
-	Log    *slog.Logger
+	// Persons keys who a person is, see PersonVisitor. It must stay the same for as long as any room is open.
+	Persons []byte
+	Clock   clock.Clock
+	Node    string // this node's name, unlike any other's
+	Tuning  Tuning
+	Log     *slog.Logger
 	// Sample tells how this node's engine fares.
 	Sample func() Sample
 	// Left tells what of an event can still be registered for: the stock and the number of places, -1 for no limit.
@@ -48,7 +50,11 @@ type room struct {
 	places   *gatherer[Arrival, int64]
 	passes   *gatherer[PassRow, PassRow]
 	bindings *gatherer[Binding, KeyHash]
+	asks     *gatherer[Confirmation, Confirmation]
+	tries    *gatherer[Try, TryOutcome]
+	forgot   time.Time        // when lapsed confirmations were last removed; the leading loop owns it
 	orders   map[string]int64 // by node: what it had acknowledged at the last step; the leading loop owns it
+	tenure   tenure
 	closed   atomic.Pointer[Draw]
 	listMu   sync.Mutex // one goroutine at a time loads the closed list
 }
@@ -61,12 +67,6 @@ type view struct {
 	state  State
 	page   Page
 }
-
-const (
-	tick     = 500 * time.Millisecond // how often the leader lets people in; a waiting page is told at most a second later
-	leaseTTL = 3 * time.Second        // a dead leader stops entries for at most this long
-	askEvery = 10 * time.Second       // how often a node asks the database even if the board answers
-)
 
 // New returns rooms that run in group. There are none until Open.
 func New(cfg Config, group *lifecycle.Group) *Rooms {
@@ -106,6 +106,8 @@ func newRoom(cfg *Config, set Settings) *room {
 	rm.places = newGatherer(rm.takePlaces)
 	rm.passes = newGatherer(rm.issuePasses)
 	rm.bindings = newGatherer(rm.bindPasses)
+	rm.asks = newGatherer(rm.askMany)
+	rm.tries = newGatherer(rm.tryMany)
 	return rm
 }
 
@@ -115,18 +117,16 @@ func (rm *room) start(group *lifecycle.Group) {
 	group.Go("waitroom places "+slug, rm.places.run)
 	group.Go("waitroom passes "+slug, rm.passes.run)
 	group.Go("waitroom bindings "+slug, rm.bindings.run)
-	group.Every("waitroom "+slug, tick, rm.beat)
+	group.Go("waitroom asks "+slug, rm.asks.run)
+	group.Go("waitroom tries "+slug, rm.tries.run)
+	group.Go("waitroom "+slug, rm.run)
 }
 
-// beat leads if this node may; if it may not or cannot, it follows what the database says.
+// beat does what is due now.
 func (rm *room) beat(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, leaseTTL)
 	defer cancel()
-	led, err := rm.lead(ctx)
-	if err != nil || !led {
-		err = errors.Join(err, rm.refresh(ctx))
-	}
-	if err != nil && !errors.Is(err, context.Canceled) {
+	if err := rm.step(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		rm.cfg.Log.Warn("waiting room stands still", "event", rm.set.Load().Slug, "error", err)
 	}
 }
@@ -153,17 +153,10 @@ func (rm *room) setClock(asked, now time.Time) {
 	rm.asked.Store(present.UnixNano())
 }
 
-// refresh takes up the newest record: from the board if it shows one, from the database otherwise, and every ten seconds
-// anyway.
+// refresh takes up what the database has.
 func (rm *room) refresh(ctx context.Context) error {
 	started := rm.cfg.Clock.Now()
-	eventID := rm.set.Load().EventID
-	if rm.cfg.Board != nil && started.Sub(time.Unix(0, rm.asked.Load())) < askEvery {
-		if r, shown, err := rm.cfg.Board.Look(ctx, eventID); err == nil && shown {
-			return rm.show(ctx, r)
-		}
-	}
-	r, now, err := rm.cfg.Store.Load(ctx, eventID)
+	r, now, err := rm.cfg.Store.Load(ctx, rm.set.Load().EventID)
 	if err != nil {
 		return err
 	}

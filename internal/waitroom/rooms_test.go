@@ -61,7 +61,7 @@ func (h *house) node(name string, skew time.Duration) (*waitroom.Rooms, func()) 
 	group := lifecycle.NewGroup(context.Background())
 	rooms := waitroom.New(waitroom.Config{
 		Store: h.store, Board: h.board, Signer: signer, Clock: bubbleClock{skew}, Node: name, Tuning: tuning,
-		Log:    slog.New(slog.DiscardHandler),
+		Log: slog.New(slog.DiscardHandler), Persons: []byte("a secret of the persons"),
 		Sample: func() waitroom.Sample { return h.fares },
 		Left:   func(int64) (waitroom.Stock, int64) { return h.stock.Load().(waitroom.Stock), -1 },
 	}, group)
@@ -165,7 +165,7 @@ func why(err error) string {
 	if !errors.As(err, &f) {
 		return fmt.Sprint(err)
 	}
-	if f.Code == fault.QueuePassRequired {
+	if f.Code == fault.QueuePassRequired || f.Code == fault.ConfirmationRequired {
 		return f.Params["reason"].(string)
 	}
 	return string(f.Code)
@@ -369,48 +369,6 @@ func flip(text string) string {
 		other = 'B'
 	}
 	return text[:at] + string(other) + text[at+1:]
-}
-
-// A person who draws again, from anywhere, has one number; one whose pass has lapsed goes to the end of the line, and the
-// old ticket stays worthless.
-func TestOnePersonOneDraw(t *testing.T) {
-	bubble(t, func(s *waitroom.Settings) { s.Person = true }, func(t *testing.T, h *house) {
-		a, stop := h.node("a", 0)
-		defer stop()
-		siti := waitroom.PersonVisitor([]byte("secret"), eventID, "siti@example.id")
-		budi := waitroom.PersonVisitor([]byte("secret"), eventID, "budi@example.id")
-		var old string
-		for range 5 {
-			_, old = join(t, a, siti)
-		}
-		h.until(-30 * time.Second)
-		for range 3 {
-			if ticket, _ := join(t, a, siti); ticket.Kind != waitroom.Drawn {
-				t.Fatalf("who drew and lost the ticket: %+v", ticket)
-			}
-			if ticket, _ := join(t, a, budi); ticket.Kind != waitroom.Late || ticket.Place != 1 {
-				t.Fatalf("who came late three times: %+v", ticket)
-			}
-		}
-		h.until(3 * time.Second)
-		if p := proof(t, a); p.Count != 1 {
-			t.Fatalf("%d drew", p.Count)
-		}
-		exchange(t, a, old, "k")
-		time.Sleep(waitroom.PassLife)
-		again, fresh := join(t, a, siti)
-		if again.Kind != waitroom.Late || again.Place != 2 {
-			t.Fatalf("after the pass has lapsed: %+v", again)
-		}
-		if _, _, err := a.Exchange(t.Context(), eventID, old, "k"); why(err) != "lapsed" {
-			t.Errorf("the old ticket: %v", err)
-		}
-		time.Sleep(time.Second)
-		exchange(t, a, fresh, "k")
-		if _, _, err := a.Exchange(t.Context(), eventID, old, "other"); why(err) != "used" {
-			t.Errorf("the old ticket with the new pass: %v", err)
-		}
-	})
 }
 
 // A node dies, Redis is wiped, the database goes away: draws, served places and passes are still there, and only the

@@ -57,6 +57,7 @@ func (k Kind) String() string {
 // Ticket is a place in one event's waiting room. The visitor holds it; losing it loses the place.
 type Ticket struct {
 	Kind    Kind
+	Person  bool // the visitor is a person who confirmed an address, see Confirm
 	EventID int64
 	Visitor Visitor
 	Place   int64     // Late: from 1, behind those who drew. Invited: the group's number. Drawn: 0
@@ -65,6 +66,7 @@ type Ticket struct {
 
 // Pass lets one visitor send one order of one event, until it expires.
 type Pass struct {
+	Person  bool // of a ticket of a person: only that person's order, see Rooms.Theirs
 	EventID int64
 	Visitor Visitor
 	Expires time.Time // whole seconds
@@ -90,6 +92,9 @@ const (
 
 	ticketTag = 'T' // the first byte, and part of what is signed: neither can pass for the other, nor for another version
 	passTag   = 'P'
+	personTag = 'Q' // a pass of a person
+
+	personBit = 0x80 // in the kind of a person's ticket
 )
 
 // TicketLength and PassLength are the sizes of the texts, in characters.
@@ -106,6 +111,7 @@ type Signer struct {
 
 type signingKey struct {
 	mac  []byte
+	code []byte
 	seal cipher.AEAD
 }
 
@@ -123,7 +129,9 @@ func NewSigner(keys ...Key) (*Signer, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.keys[k.ID] = signingKey{mac: derive(k.Secret, "gapura waiting room ticket v1"), seal: sealing}
+		s.keys[k.ID] = signingKey{
+			mac: derive(k.Secret, "gapura waiting room ticket v1"), code: derive(k.Secret, "gapura waiting room code v1"), seal: sealing,
+		}
 	}
 	return s, nil
 }
@@ -144,7 +152,11 @@ func newSeal(key []byte) (cipher.AEAD, error) {
 
 // Ticket returns t signed, as 74 URL-safe characters.
 func (s *Signer) Ticket(t Ticket) string {
-	b := append(make([]byte, 0, ticketSize+macSize), ticketTag, s.current, byte(t.Kind))
+	kind := byte(t.Kind)
+	if t.Person {
+		kind |= personBit
+	}
+	b := append(make([]byte, 0, ticketSize+macSize), ticketTag, s.current, kind)
 	b = binary.BigEndian.AppendUint64(b, uint64(t.EventID))
 	b = append(b, t.Visitor[:]...)
 	b = binary.BigEndian.AppendUint64(b, uint64(t.Place))
@@ -154,12 +166,13 @@ func (s *Signer) Ticket(t Ticket) string {
 // ReadTicket returns a ticket that this signer signed for that event: ErrMalformed, ErrForged or ErrForeign otherwise.
 func (s *Signer) ReadTicket(text string, eventID int64) (Ticket, error) {
 	var space [ticketSize + macSize]byte
-	b, err := s.open(space[:], text, ticketTag)
+	b, err := s.open(space[:], text, ticketTag, ticketTag)
 	if err != nil {
 		return Ticket{}, err
 	}
 	t := Ticket{
-		Kind:    Kind(b[2]),
+		Kind:    Kind(b[2] &^ personBit),
+		Person:  b[2]&personBit != 0,
 		EventID: int64(binary.BigEndian.Uint64(b[3:])),
 		Visitor: Visitor(b[11:27]),
 		Place:   int64(binary.BigEndian.Uint64(b[27:])),
@@ -173,7 +186,11 @@ func (s *Signer) ReadTicket(text string, eventID int64) (Ticket, error) {
 
 // Pass returns p signed, as 83 URL-safe characters.
 func (s *Signer) Pass(p Pass) string {
-	b := append(make([]byte, 0, passSize+macSize), passTag, s.current)
+	tag := byte(passTag)
+	if p.Person {
+		tag = personTag
+	}
+	b := append(make([]byte, 0, passSize+macSize), tag, s.current)
 	b = binary.BigEndian.AppendUint64(b, uint64(p.EventID))
 	b = append(b, p.Visitor[:]...)
 	b = binary.BigEndian.AppendUint32(b, uint32(p.Expires.Unix()))
@@ -183,11 +200,12 @@ func (s *Signer) Pass(p Pass) string {
 // ReadPass returns a pass that this signer signed for that event and that has not expired at now.
 func (s *Signer) ReadPass(text string, eventID int64, now time.Time) (Pass, error) {
 	var space [passSize + macSize]byte
-	b, err := s.open(space[:], text, passTag)
+	b, err := s.open(space[:], text, passTag, personTag)
 	if err != nil {
 		return Pass{}, err
 	}
 	p := Pass{
+		Person:  b[0] == personTag,
 		EventID: int64(binary.BigEndian.Uint64(b[2:])),
 		Visitor: Visitor(b[10:26]),
 		Expires: seconds(b[26:]),
@@ -215,15 +233,15 @@ func (s *Signer) appendMAC(b, key []byte) []byte {
 	return append(b, mac.Sum(sum[:0])[:macSize]...)
 }
 
-// open decodes text into space, whose size is that of the whole message, and verifies tag and signature.
-func (s *Signer) open(space []byte, text string, tag byte) ([]byte, error) {
+// open decodes text into space, whose size is that of the whole message, and verifies the tag, one of the two, and signature.
+func (s *Signer) open(space []byte, text string, tag, other byte) ([]byte, error) {
 	if len(text) != base64.RawURLEncoding.EncodedLen(len(space)) {
 		return nil, ErrMalformed
 	}
 	// Strict: the unused bits of the last character must be zero, so that one ticket has one text. The decoder skips
 	// line breaks, which shortens what it writes.
 	n, err := base64.RawURLEncoding.Strict().Decode(space, []byte(text))
-	if err != nil || n != len(space) || space[0] != tag {
+	if err != nil || n != len(space) || (space[0] != tag && space[0] != other) {
 		return nil, ErrMalformed
 	}
 	key, known := s.keys[space[1]]
@@ -241,29 +259,45 @@ func (s *Signer) open(space []byte, text string, tag byte) ([]byte, error) {
 
 // Seal encrypts a seed for keeping: whoever reads the database or a backup of it before opening learns nothing.
 func (s *Signer) Seal(seed Seed, eventID int64) []byte {
+	return s.seal(seed[:], binary.BigEndian.AppendUint64(nil, uint64(eventID)))
+}
+
+// seal encrypts plain for one place, which what says.
+func (s *Signer) seal(plain, what []byte) []byte {
 	key := s.keys[s.current]
 	nonce := make([]byte, key.seal.NonceSize())
 	_, _ = rand.Read(nonce)
 	sealed := append([]byte{s.current}, nonce...)
-	return key.seal.Seal(sealed, nonce, seed[:], binary.BigEndian.AppendUint64(nil, uint64(eventID)))
+	return key.seal.Seal(sealed, nonce, plain, what)
 }
 
 // Unseal returns the seed that Seal encrypted for that event.
 func (s *Signer) Unseal(sealed []byte, eventID int64) (Seed, error) {
+	plain, err := s.unseal(sealed, binary.BigEndian.AppendUint64(nil, uint64(eventID)))
+	if err == nil && len(plain) != len(Seed{}) {
+		err = ErrForged
+	}
+	if err != nil {
+		return Seed{}, err
+	}
+	return Seed(plain), nil
+}
+
+func (s *Signer) unseal(sealed, what []byte) ([]byte, error) {
 	if len(sealed) == 0 {
-		return Seed{}, ErrMalformed
+		return nil, ErrMalformed
 	}
 	key, known := s.keys[sealed[0]]
 	if !known {
-		return Seed{}, fmt.Errorf("the draw's seed is sealed with key %d, which is missing", sealed[0])
+		return nil, fmt.Errorf("sealed with key %d of the waiting room, which is missing", sealed[0])
 	}
 	size := key.seal.NonceSize()
 	if len(sealed) < 1+size {
-		return Seed{}, ErrMalformed
+		return nil, ErrMalformed
 	}
-	plain, err := key.seal.Open(nil, sealed[1:1+size], sealed[1+size:], binary.BigEndian.AppendUint64(nil, uint64(eventID)))
-	if err != nil || len(plain) != len(Seed{}) {
-		return Seed{}, ErrForged
+	plain, err := key.seal.Open(nil, sealed[1:1+size], sealed[1+size:], what)
+	if err != nil {
+		return nil, ErrForged
 	}
-	return Seed(plain), nil
+	return plain, nil
 }

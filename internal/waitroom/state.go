@@ -30,6 +30,7 @@ type State struct {
 	Root         *Hash      `json:"root,omitempty"`        // Merkle root of the closed list
 	ListHash     *Hash      `json:"list_sha256,omitempty"` // SHA-256 of the published list
 	Seed         string     `json:"seed,omitempty"`        // from opening on
+	Person       string     `json:"person,omitempty"`      // what is confirmed before a number is given: email; "" for nothing
 }
 
 // Bounds of polling: all who wait ask at most 5,000 times a second together, and nobody waits longer than half a minute
@@ -45,7 +46,10 @@ func Describe(set Settings, r *Record, draw *Draw, seed Seed) State {
 	s := State{
 		Event: set.Slug, Phase: r.Phase, Stock: r.Stock, Paused: r.Operator.Paused, OpensAt: set.OpensAt,
 		Drawn: r.Drawn, Late: r.Late, Served: r.Served, Groups: r.Operator.Groups,
-		Rate: math.Round(r.Admission.Shown*10) / 10,
+		Rate: r.rate(),
+	}
+	if set.Person {
+		s.Person = "email"
 	}
 	s.PollAfter, s.PollJitter = pollBounds(r.Line() - s.Served)
 	if waiting := r.Line() - s.Served; s.Rate > 0 && waiting > 0 {

@@ -29,29 +29,41 @@ func (rs *Rooms) State(eventID int64) (State, error) {
 
 // Join gives v a place: in the draw while that is open, else at the end of the line. It returns once the place is
 // durable. Whoever comes again with its ticket needs no other: see Find. A person gets the ticket it has, also when it
-// lost it; once its pass has lapsed, a new one at the end of the line. Faults: closed, sold_out, overloaded, not_found.
+// lost it; once its pass has lapsed, a new one at the end of the line: see Confirm. Faults: closed, sold_out, overloaded,
+// not_found, confirmation_required where one person draws once.
 func (rs *Rooms) Join(ctx context.Context, eventID int64, v Visitor) (Ticket, string, error) {
 	rm, err := rs.room(eventID)
 	if err != nil {
 		return Ticket{}, "", err
 	}
 	now := rm.view.Load()
-	switch {
-	case now.record.Phase == Ended:
-		return Ticket{}, "", fault.New(fault.Closed)
-	case now.record.Stock == SoldOut:
-		return Ticket{}, "", fault.New(fault.SoldOut)
+	if err := now.takesNumbers(); err != nil {
+		return Ticket{}, "", err
 	}
-	t, err := rm.join(ctx, &now.record, v)
+	if rm.set.Load().Person {
+		return Ticket{}, "", fault.New(fault.ConfirmationRequired).With("reason", "missing")
+	}
+	t, err := rm.join(ctx, &now.record, v, false)
 	if err != nil {
 		return Ticket{}, "", refusal(err)
 	}
 	return t, rm.cfg.Signer.Ticket(t), nil
 }
 
-func (rm *room) join(ctx context.Context, r *Record, v Visitor) (Ticket, error) {
+// takesNumbers reports why nobody gets a number any more.
+func (v *view) takesNumbers() error {
+	switch {
+	case v.record.Phase == Ended:
+		return fault.New(fault.Closed)
+	case v.record.Stock == SoldOut:
+		return fault.New(fault.SoldOut)
+	}
+	return nil
+}
+
+func (rm *room) join(ctx context.Context, r *Record, v Visitor, person bool) (Ticket, error) {
 	set := rm.set.Load()
-	t := Ticket{Kind: Drawn, EventID: set.EventID, Visitor: v, Issued: rm.now().Truncate(time.Second)}
+	t := Ticket{Kind: Drawn, Person: person, EventID: set.EventID, Visitor: v, Issued: rm.now().Truncate(time.Second)}
 	number := v.Number(set.EventID)
 	if set.Draw && r.Phase == Before {
 		_, err := rm.draws.do(ctx, number)
@@ -59,7 +71,7 @@ func (rm *room) join(ctx context.Context, r *Record, v Visitor) (Ticket, error) 
 			return t, err
 		}
 	}
-	place, err := rm.places.do(ctx, Arrival{Number: number, Person: set.Person})
+	place, err := rm.places.do(ctx, Arrival{Number: number, Person: person})
 	if place > 0 {
 		t.Kind, t.Place = Late, place
 	}
@@ -189,10 +201,10 @@ func (rm *room) issue(ctx context.Context, t Ticket, key KeyHash) (Pass, error) 
 	if key != (KeyHash{}) && row.Key != key {
 		return Pass{}, ErrUsed
 	}
-	return Pass{EventID: t.EventID, Visitor: t.Visitor, Expires: row.Expires, Key: row.Key}, nil
+	return Pass{Person: t.Person, EventID: t.EventID, Visitor: t.Visitor, Expires: row.Expires, Key: row.Key}, nil
 }
 
-// Check returns the pass of an order that is sent with that idempotency key. A pass that was exchanged with the key is
+// Check returns the pass of an order that is sent with that idempotency key; whose order that may be Theirs says. A pass that was exchanged with the key is
 // checked by its signature alone; another is bound to the first key that comes, durably. Look for an order that the key
 // already made before asking: such a repeat needs no pass any more.
 //
@@ -266,16 +278,21 @@ func (rs *Rooms) WriteList(ctx context.Context, eventID int64, w io.Writer) erro
 	return err
 }
 
-// refusals are the reasons a client is told, by error.
+// refusals are the codes and reasons a client is told, by error.
 var refusals = []struct {
 	err    error
+	code   fault.Code
 	reason string
 }{
-	{ErrMalformed, "malformed"}, {ErrForged, "forged"}, {ErrForeign, "foreign"}, {ErrLapsed, "lapsed"},
-	{ErrNotYet, "not_yet"}, {ErrNotDrawn, "not_drawn"}, {ErrUsed, "used"}, {ErrEnded, "ended"},
+	{ErrMalformed, fault.QueuePassRequired, "malformed"}, {ErrForged, fault.QueuePassRequired, "forged"},
+	{ErrForeign, fault.QueuePassRequired, "foreign"}, {ErrLapsed, fault.QueuePassRequired, "lapsed"},
+	{ErrNotYet, fault.QueuePassRequired, "not_yet"}, {ErrNotDrawn, fault.QueuePassRequired, "not_drawn"},
+	{ErrUsed, fault.QueuePassRequired, "used"}, {ErrEnded, fault.QueuePassRequired, "ended"},
+	{ErrWrongCode, fault.ConfirmationRequired, "wrong_code"}, {ErrTooManyCodes, fault.ConfirmationRequired, "too_many"},
+	{ErrCodeLapsed, fault.ConfirmationRequired, "lapsed"},
 }
 
-// refusal returns err as a fault: queue_pass_required with its reason if it is one of the visitor's, overloaded if the
+// refusal returns err as a fault: the one of refusals with its reason if it is one of the visitor's, overloaded if the
 // store could not be reached, and the fault itself if it is one.
 func refusal(err error) *fault.Fault {
 	var f *fault.Fault
@@ -284,7 +301,7 @@ func refusal(err error) *fault.Fault {
 	}
 	for _, r := range refusals {
 		if errors.Is(err, r.err) {
-			return fault.Wrap(fault.QueuePassRequired, err).With("reason", r.reason)
+			return fault.Wrap(r.code, err).With("reason", r.reason)
 		}
 	}
 	return fault.Wrap(fault.Overloaded, err).After(retryAfter())

@@ -26,6 +26,10 @@ func Conform(t *testing.T, makeStore func(t *testing.T) (waitroom.Store, *clock.
 		{"a pass is bound once", conformBindings},
 		{"an old leader keeps nothing", conformFence},
 		{"the operator and the leader do not overwrite each other", conformOperator},
+		{"what is kept of the lease is what was taken", conformHolder},
+		{"a code is asked for", conformAsks},
+		{"a code is tried", conformTries},
+		{"a lapsed code is forgotten", conformForgets},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -101,7 +105,7 @@ func conformDraws(t *testing.T, s waitroom.Store, _ *clock.Manual) {
 	must(t, err)
 	p := load(t, s).Progress
 	p.Phase = waitroom.Closed
-	must(t, s.Save(t.Context(), eventID, lease.Fence, p))
+	must(t, s.Save(t.Context(), eventID, lease.Fence, p, time.Minute))
 	late := waitroom.Number{1}
 	if err := s.SaveDraws(t.Context(), eventID, []waitroom.Number{late}); !errors.Is(err, waitroom.ErrListClosed) {
 		t.Fatalf("a draw after closing: %v", err)
@@ -256,10 +260,10 @@ func conformFence(t *testing.T, s waitroom.Store, manual *clock.Manual) {
 	}
 	p := load(t, s).Progress
 	p.Served = 10
-	if err := s.Save(t.Context(), eventID, a.Fence, p); !errors.Is(err, waitroom.ErrFenced) {
+	if err := s.Save(t.Context(), eventID, a.Fence, p, time.Minute); !errors.Is(err, waitroom.ErrFenced) {
 		t.Fatalf("the old leader kept its progress: %v", err)
 	}
-	must(t, s.Save(t.Context(), eventID, b.Fence, p))
+	must(t, s.Save(t.Context(), eventID, b.Fence, p, time.Minute))
 	if r := load(t, s); r.Served != 10 {
 		t.Fatalf("served %d", r.Served)
 	}
@@ -278,12 +282,142 @@ func conformOperator(t *testing.T, s waitroom.Store, _ *clock.Manual) {
 	p.Phase, p.Served, p.LetIn = waitroom.Open, 5, 4
 	p.Root, p.ListHash, p.ClosedAt, p.OpenedAt, p.UpdatedAt = waitroom.Hash{1}, waitroom.Hash{2}, start, start, start
 	p.Admission.Shown = 3.25
-	must(t, s.Save(t.Context(), eventID, lease.Fence, p))
+	must(t, s.Save(t.Context(), eventID, lease.Fence, p, time.Minute))
 	r := load(t, s)
 	if !r.Operator.Paused || r.Operator.Ceiling != 12.5 || r.Operator.LetIn != 40 || !slices.Equal(r.Operator.Groups, []int64{2, 3}) {
 		t.Fatalf("the leader overwrote the operator: %+v", r.Operator)
 	}
 	if r.Late != 3 || r.Progress != p {
 		t.Fatalf("kept %+v with %d late, not %+v", r.Progress, r.Late, p)
+	}
+}
+
+func conformHolder(t *testing.T, s waitroom.Store, _ *clock.Manual) {
+	create(t, s)
+	if r := load(t, s); r.Holder != "" || r.Fence != 0 || r.LeaseUntil.After(time.Unix(0, 0).UTC()) && !r.LeaseUntil.IsZero() {
+		t.Fatalf("nobody leads yet: %q %d %v", r.Holder, r.Fence, r.LeaseUntil)
+	}
+	lease, err := s.Lease(t.Context(), eventID, "a", time.Minute)
+	must(t, err)
+	r := load(t, s)
+	if left := r.LeaseUntil.Sub(lease.Now); r.Holder != "a" || r.Fence != lease.Fence || left != time.Minute {
+		t.Fatalf("held by %q with fence %d for %v", r.Holder, r.Fence, left)
+	}
+	must(t, s.Save(t.Context(), eventID, lease.Fence, r.Progress, time.Hour))
+	if left := load(t, s).LeaseUntil.Sub(lease.Now); left < time.Hour || left > time.Hour+time.Minute {
+		t.Fatalf("after it was renewed for an hour the lease lasts %v", left)
+	}
+}
+
+func asked(n byte, locale string) waitroom.Confirmation {
+	return waitroom.Confirmation{
+		ID: waitroom.ConfirmationID{n}, EventID: eventID, Sealed: []byte{1, n, 0xff, 0, 0x80}, Locale: locale, Round: 1, Sends: 1,
+		SentAt: start, Expires: start.Add(waitroom.CodeLife),
+	}
+}
+
+func ask(t *testing.T, s waitroom.Store, now time.Time, asks ...waitroom.Confirmation) []waitroom.Confirmation {
+	t.Helper()
+	kept, err := s.AskConfirmations(t.Context(), asks, now)
+	must(t, err)
+	if len(kept) != len(asks) {
+		t.Fatalf("%d were asked for, %d are kept", len(asks), len(kept))
+	}
+	return kept
+}
+
+func same(a, b waitroom.Confirmation) bool {
+	return a.ID == b.ID && a.EventID == b.EventID && slices.Equal(a.Sealed, b.Sealed) && a.Locale == b.Locale && a.Round == b.Round &&
+		a.Sends == b.Sends && a.SentAt.Equal(b.SentAt) && a.Attempts == b.Attempts && a.Expires.Equal(b.Expires)
+}
+
+func conformAsks(t *testing.T, s waitroom.Store, _ *clock.Manual) {
+	create(t, s)
+	first, second := asked(9, "id"), asked(3, "en")
+	for i, got := range ask(t, s, start, first, second) {
+		if want := []waitroom.Confirmation{first, second}[i]; !same(got, want) {
+			t.Fatalf("kept %+v, not %+v", got, want)
+		}
+	}
+	soon := start.Add(waitroom.ResendAfter - time.Millisecond)
+	third := asked(5, "id")
+	if got := ask(t, s, soon, third, first); !same(got[0], third) || !same(got[1], first) {
+		t.Fatalf("asked again too soon: %+v", got)
+	}
+	later := start.Add(waitroom.ResendAfter)
+	want, _ := first.Again(later)
+	for range 2 {
+		if got := ask(t, s, later, first); !same(got[0], want) || got[0].Sends != 2 || got[0].Round != 1 {
+			t.Fatalf("asked again: %+v", got)
+		}
+	}
+	lapsed := want.Expires
+	if got := ask(t, s, lapsed, first); got[0].Round != 2 || got[0].Sends != 3 {
+		t.Fatalf("asked after it has lapsed: %+v", got)
+	}
+}
+
+func conformTries(t *testing.T, s waitroom.Store, _ *clock.Manual) {
+	create(t, s)
+	ask(t, s, start, asked(9, "id"), asked(3, "en"))
+	right := func(c *waitroom.Confirmation, code string) bool { return code == "right "+c.ID.String()[:2] }
+	try := func(event int64, now time.Time, tries ...waitroom.Try) []waitroom.TryOutcome {
+		t.Helper()
+		got, err := s.TryCodes(t.Context(), event, tries, right, now)
+		must(t, err)
+		return got
+	}
+	nine, three, none := waitroom.ConfirmationID{9}, waitroom.ConfirmationID{3}, waitroom.ConfirmationID{1}
+	got := try(eventID, start, waitroom.Try{ID: nine, Code: "wrong"}, waitroom.Try{ID: three, Code: "right 03"},
+		waitroom.Try{ID: nine, Code: "worse"}, waitroom.Try{ID: none, Code: "right 01"}, waitroom.Try{ID: nine, Code: "right 09"})
+	for i, want := range []error{waitroom.ErrWrongCode, nil, waitroom.ErrWrongCode, waitroom.ErrCodeLapsed, nil} {
+		if !errors.Is(got[i].Err, want) {
+			t.Fatalf("try %d: %v, not %v", i+1, got[i].Err, want)
+		}
+	}
+	if got[0].Confirmation.Attempts != 1 || got[2].Confirmation.Attempts != 2 || !slices.Equal(got[1].Confirmation.Sealed, asked(3, "").Sealed) {
+		t.Fatalf("%+v", got)
+	}
+	if other := try(eventID+1, start, waitroom.Try{ID: three, Code: "right 03"}); !errors.Is(other[0].Err, waitroom.ErrCodeLapsed) {
+		t.Fatalf("at another event: %+v", other)
+	}
+	var wg sync.WaitGroup
+	for range 20 { // many at once have no more tries than one after the other
+		wg.Go(func() {
+			_, _ = s.TryCodes(t.Context(), eventID, []waitroom.Try{{ID: nine, Code: "wrong"}}, right, start)
+		})
+	}
+	wg.Wait()
+	locked := try(eventID, start, waitroom.Try{ID: nine, Code: "right 09"}, waitroom.Try{ID: three, Code: "right 03"})
+	if !errors.Is(locked[0].Err, waitroom.ErrTooManyCodes) || locked[0].Confirmation.Attempts != 5 || locked[1].Err != nil {
+		t.Fatalf("after many wrong codes: %+v", locked)
+	}
+	if lapsed := try(eventID, start.Add(waitroom.CodeLife), waitroom.Try{ID: three, Code: "right 03"}); !errors.Is(lapsed[0].Err, waitroom.ErrCodeLapsed) {
+		t.Fatalf("half an hour later: %+v", lapsed)
+	}
+	again := ask(t, s, start.Add(waitroom.ResendAfter), asked(9, "id"))
+	if again[0].Round != 2 || again[0].Attempts != 0 {
+		t.Fatalf("a new code after too many wrong ones: %+v", again)
+	}
+}
+
+func conformForgets(t *testing.T, s waitroom.Store, _ *clock.Manual) {
+	create(t, s)
+	other := asked(4, "id")
+	other.EventID = eventID + 1
+	ask(t, s, start, asked(9, "id"), other)
+	late := asked(3, "id")
+	late.Expires = late.Expires.Add(time.Minute)
+	ask(t, s, start, late)
+	must(t, s.ForgetConfirmations(t.Context(), eventID, start.Add(waitroom.CodeLife+time.Second)))
+	always := func(*waitroom.Confirmation, string) bool { return true }
+	for event, ids := range map[int64][]waitroom.ConfirmationID{eventID: {{9}, {3}}, eventID + 1: {{4}}} {
+		for _, id := range ids {
+			got, err := s.TryCodes(t.Context(), event, []waitroom.Try{{ID: id}}, always, start)
+			must(t, err)
+			if gone := errors.Is(got[0].Err, waitroom.ErrCodeLapsed); gone != (id[0] == 9) {
+				t.Errorf("confirmation %d: %v", id[0], got[0].Err)
+			}
+		}
 	}
 }

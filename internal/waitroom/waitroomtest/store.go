@@ -21,6 +21,8 @@ type Store struct {
 	before func(method string) error
 	rooms  map[int64]*kept
 	calls  map[string]int
+	codes  map[waitroom.ConfirmationID]waitroom.Confirmation
+	mails  []waitroom.Confirmation
 }
 
 type kept struct {
@@ -35,7 +37,8 @@ type kept struct {
 
 // NewStore returns an empty store whose database clock is c.
 func NewStore(c clock.Clock) *Store {
-	return &Store{Clock: c, rooms: map[int64]*kept{}, calls: map[string]int{}}
+	return &Store{Clock: c, rooms: map[int64]*kept{}, calls: map[string]int{},
+		codes: map[waitroom.ConfirmationID]waitroom.Confirmation{}}
 }
 
 // Interfere has before called ahead of every transaction; an error stands for an outage. nil ends it.
@@ -95,6 +98,7 @@ func (s *Store) Create(_ context.Context, r waitroom.Record) error {
 func (s *Store) Load(ctx context.Context, eventID int64) (r waitroom.Record, now time.Time, err error) {
 	err = s.do(ctx, "Load", eventID, func(k *kept) error {
 		r, now = k.record, s.Clock.Now()
+		r.Holder, r.LeaseUntil, r.Fence = k.holder, k.until, k.fence
 		r.Operator.Groups = slices.Clone(r.Operator.Groups)
 		return nil
 	})
@@ -206,14 +210,90 @@ func (s *Store) Lease(ctx context.Context, eventID int64, node string, ttl time.
 }
 
 // Save implements waitroom.Store.
-func (s *Store) Save(ctx context.Context, eventID int64, fence int64, p waitroom.Progress) error {
+func (s *Store) Save(ctx context.Context, eventID int64, fence int64, p waitroom.Progress, ttl time.Duration) error {
 	return s.do(ctx, "Save", eventID, func(k *kept) error {
 		if fence != k.fence {
 			return waitroom.ErrFenced
 		}
-		k.record.Progress = p
+		k.record.Progress, k.until = p, s.Clock.Now().Add(ttl)
 		return nil
 	})
+}
+
+// anyRoom is no room: what is about none is counted and interfered with all the same.
+const anyRoom = 0
+
+// AskConfirmations implements waitroom.Store.
+func (s *Store) AskConfirmations(ctx context.Context, asks []waitroom.Confirmation, now time.Time) (kept []waitroom.Confirmation, err error) {
+	err = s.doAnywhere(ctx, "AskConfirmations", func() {
+		for _, c := range asks {
+			old, has := s.codes[c.ID]
+			goes := !has
+			if has {
+				c, goes = old.Again(now)
+			}
+			s.codes[c.ID] = c
+			if goes {
+				s.mails = append(s.mails, c)
+			}
+			kept = append(kept, c)
+		}
+	})
+	return kept, err
+}
+
+// TryCodes implements waitroom.Store.
+func (s *Store) TryCodes(ctx context.Context, eventID int64, tries []waitroom.Try, right func(c *waitroom.Confirmation, code string) bool, now time.Time) (outcomes []waitroom.TryOutcome, err error) {
+	err = s.doAnywhere(ctx, "TryCodes", func() {
+		for _, try := range tries {
+			c, has := s.codes[try.ID]
+			if !has || c.EventID != eventID {
+				outcomes = append(outcomes, waitroom.TryOutcome{Err: waitroom.ErrCodeLapsed})
+				continue
+			}
+			c, err := c.Tried(right(&c, try.Code), now)
+			s.codes[try.ID] = c
+			outcomes = append(outcomes, waitroom.TryOutcome{Confirmation: c, Err: err})
+		}
+	})
+	return outcomes, err
+}
+
+// ForgetConfirmations implements waitroom.Store.
+func (s *Store) ForgetConfirmations(ctx context.Context, eventID int64, before time.Time) error {
+	return s.doAnywhere(ctx, "ForgetConfirmations", func() {
+		for id, c := range s.codes {
+			if c.EventID == eventID && c.Expires.Before(before) {
+				delete(s.codes, id)
+			}
+		}
+	})
+}
+
+// Mails returns the confirmations whose mails went out so far, in order.
+func (s *Store) Mails() []waitroom.Confirmation {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.mails)
+}
+
+// Confirmations returns how many are kept.
+func (s *Store) Confirmations() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.codes)
+}
+
+// doAnywhere is do for what locks no room.
+func (s *Store) doAnywhere(ctx context.Context, method string, work func()) error {
+	err := s.do(ctx, method, anyRoom, func(*kept) error { return nil })
+	if !errors.Is(err, waitroom.ErrNoRoom) {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	work()
+	return nil
 }
 
 // Operate implements waitroom.Store.
