@@ -421,6 +421,8 @@ type postOffice struct {
 	address string
 	mu      sync.Mutex
 	came    map[string]int
+	tried   map[string]int                // recipients that were named
+	refuse  func(to string, n int) string // the answer to the nth naming of a recipient; empty: taken
 }
 
 func openPostOffice(t *testing.T) *postOffice {
@@ -429,7 +431,7 @@ func openPostOffice(t *testing.T) *postOffice {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &postOffice{address: listener.Addr().String(), came: map[string]int{}}
+	p := &postOffice{address: listener.Addr().String(), came: map[string]int{}, tried: map[string]int{}}
 	var open sync.WaitGroup
 	open.Go(func() {
 		for {
@@ -460,6 +462,10 @@ func (p *postOffice) talk(c net.Conn) {
 			return
 		}
 		switch verb, _, _ := strings.Cut(strings.ToUpper(strings.TrimSpace(line)), " "); verb {
+		case "EHLO":
+			say("250-post office\r\n250 ENHANCEDSTATUSCODES")
+		case "RCPT":
+			say(p.rcpt(line))
 		case "DATA":
 			say("354 go on")
 			messageID, err := readMessage(lines)
@@ -477,6 +483,47 @@ func (p *postOffice) talk(c net.Conn) {
 			say("250 fine")
 		}
 	}
+}
+
+// rcpt answers RCPT TO:<address>.
+func (p *postOffice) rcpt(line string) string {
+	_, to, _ := strings.Cut(line, "<")
+	to, _, _ = strings.Cut(to, ">")
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.tried[to]++
+	if p.refuse != nil {
+		if answer := p.refuse(to, p.tried[to]); answer != "" {
+			return answer
+		}
+	}
+	return "250 fine"
+}
+
+// refusing makes the office answer so from now on.
+func (p *postOffice) refusing(refuse func(to string, n int) string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refuse = refuse
+}
+
+// tries is how often a recipient was named.
+func (p *postOffice) tries(to string) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.tried[to]
+}
+
+// has reports how often a message of that order and kind has come.
+func (p *postOffice) has(order, kind string) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for messageID, n := range p.came {
+		if strings.HasPrefix(messageID, order+"."+kind+".") {
+			return n
+		}
+	}
+	return 0
 }
 
 func readMessage(lines *bufio.Reader) (messageID string, err error) {
