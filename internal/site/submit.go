@@ -58,7 +58,7 @@ func (s *Site) submit(w http.ResponseWriter, r *http.Request) error {
 	if err := s.admit(w, r, &visit, standing, f); err != nil {
 		return s.refuse(w, r, say, live, f, err)
 	}
-	if err := s.enter(r, live, f.key); err != nil {
+	if err := s.enter(r, live, f.key, f.request.Contact.Email); err != nil {
 		return s.refuse(w, r, say, live, f, err)
 	}
 	f.request.ExpectedTotal = expectedTotal(r.PostForm, f.request.Participants)

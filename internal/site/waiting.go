@@ -3,6 +3,7 @@ package site
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 	"gapura/internal/calm"
 	"gapura/internal/fault"
 	"gapura/internal/gate"
+	"gapura/internal/person"
 	"gapura/internal/registration"
 	"gapura/internal/waitroom"
 )
@@ -22,6 +24,9 @@ type Queue interface {
 	Proof(eventID int64) (waitroom.Proof, error)
 	Visitor(eventID int64, key string) waitroom.Visitor
 	Join(ctx context.Context, eventID int64, v waitroom.Visitor) (waitroom.Ticket, string, error)
+	Ask(ctx context.Context, eventID int64, address, locale, key string) (waitroom.Asked, error)
+	Confirm(ctx context.Context, eventID int64, confirmation, code string) (waitroom.Ticket, string, error)
+	Theirs(p waitroom.Pass, address string) bool
 	Find(eventID int64, ticket string) (waitroom.Found, error)
 	Exchange(ctx context.Context, eventID int64, ticket, key string) (waitroom.Pass, string, error)
 }
@@ -71,6 +76,16 @@ type waitingView struct {
 	Plain         bool
 	Key           string // of a draw without script
 	Place         placeView
+	Person        *personView // nil: nothing is confirmed
+}
+
+// personView is the two steps to a number where one person has one. Without script one of them is shown; with it, it decides.
+type personView struct {
+	AsksAddress, AsksCode bool
+	Key                   string // of the browser that asks
+	Address, AddressError string
+	Confirmation, Code    string
+	CodeError             string
 }
 
 // placeView is how it stands for one visitor, or for nobody in the page that caches keep.
@@ -96,6 +111,9 @@ func (s *Site) waiting(w http.ResponseWriter, r *http.Request) error {
 	query := r.URL.Query()
 	if ticket := query.Get("tiket"); ticket != "" {
 		return s.takeTicket(w, r, say, live, ticket)
+	}
+	if confirmation := query.Get("konfirmasi"); confirmation != "" {
+		return s.waitingCode(w, say, live, personView{AsksCode: true, Confirmation: confirmation, Code: query.Get("kode")}, nil)
 	}
 	if query.Get("plain") != "" {
 		return s.waitingPlain(w, r, say, live, nil)
@@ -132,6 +150,9 @@ func (s *Site) waitingPage(say words, live registration.Live, plain bool) (*view
 	if state.Commitment != nil && state.DrawClosesAt != nil {
 		body.Draw, body.Commitment = true, state.Commitment.String()
 		body.Closes = say.moment(*state.DrawClosesAt, e.Location())
+	}
+	if state.Person != "" {
+		body.Person = &personView{}
 	}
 	v.Body = body
 	return v, body, nil
@@ -191,18 +212,16 @@ func (s *Site) join(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	say := s.words(r)
+	switch {
+	case r.PostForm.Get("confirmation") != "":
+		return s.confirm(w, r, say, live)
+	case r.PostForm.Has("email"):
+		return s.ask(w, r, say, live)
+	}
 	visit := s.visit(r, gate.Draw)
 	visit.Ticket, visit.Captcha = r.PostForm.Get("key"), captchaOf(r.PostForm)
-	standing, err := s.knock(w, r, &visit)
-	if err != nil {
+	if err := s.mayEnter(w, r, &visit); err != nil {
 		return err
-	}
-	if standing, err = s.config.Gate.Admit(r.Context(), &visit, standing, nil); err != nil {
-		return err
-	}
-	tell(w, standing)
-	if !s.config.Calm.Enter(calm.Hold) {
-		return overloaded()
 	}
 	defer s.config.Calm.Leave(calm.Hold)
 	visitor := waitroom.NewVisitor()
@@ -215,6 +234,97 @@ func (s *Site) join(w http.ResponseWriter, r *http.Request) error {
 	}
 	s.keepTicket(w, r, live.Event.Slug, ticket)
 	return s.toWaiting(w, r, s.link(say.lang, "/e/"+live.Event.Slug+"/antre", url.Values{"plain": {"1"}}))
+}
+
+// mayEnter counts a visit, takes its captcha and lets it in, or says why not. One that is in must leave.
+func (s *Site) mayEnter(w http.ResponseWriter, r *http.Request, visit *gate.Visit) error {
+	standing, err := s.knock(w, r, visit)
+	if err != nil {
+		return err
+	}
+	if standing, err = s.config.Gate.Admit(r.Context(), visit, standing, nil); err != nil {
+		return err
+	}
+	tell(w, standing)
+	if !s.config.Calm.Enter(calm.Hold) {
+		return overloaded()
+	}
+	return nil
+}
+
+// ask has a code mailed for a browser without script.
+func (s *Site) ask(w http.ResponseWriter, r *http.Request, say words, live registration.Live) error {
+	asks := personView{AsksAddress: true, Key: r.PostForm.Get("key"), Address: trimmed(r.PostForm, "email")}
+	address, ok := person.Email(asks.Address)
+	if !ok {
+		asks.AddressError = say.T("waiting.email_invalid")
+		return s.waitingCode(w, say, live, asks, fault.New(fault.ValidationFailed))
+	}
+	visit := s.visit(r, gate.Code)
+	visit.Ticket, visit.Person, visit.Captcha = asks.Key, person.Mailbox(address), captchaOf(r.PostForm)
+	if err := s.mayEnter(w, r, &visit); err != nil {
+		return err
+	}
+	defer s.config.Calm.Leave(calm.Hold)
+	asked, err := s.config.Queue.Ask(r.Context(), live.ID, address, say.lang, asks.Key)
+	if err != nil {
+		return err
+	}
+	return s.toWaiting(w, r, s.link(say.lang, "/e/"+live.Event.Slug+"/antre", url.Values{"konfirmasi": {asked.ID.String()}}))
+}
+
+// confirm takes a code, from a mail's link too: that one only fills it in, because programs that look at mails follow links.
+func (s *Site) confirm(w http.ResponseWriter, r *http.Request, say words, live registration.Live) error {
+	tried := personView{AsksCode: true, Confirmation: r.PostForm.Get("confirmation"), Code: trimmed(r.PostForm, "code")}
+	visit := s.visit(r, gate.Try)
+	visit.Ticket = tried.Confirmation
+	if _, err := s.knock(w, r, &visit); err != nil {
+		return err
+	}
+	_, ticket, err := s.config.Queue.Confirm(r.Context(), live.ID, tried.Confirmation, tried.Code)
+	var refusal *fault.Fault
+	if errors.As(err, &refusal) && refusal.Code == fault.ConfirmationRequired {
+		tried.CodeError = say.codeError(refusal)
+		return s.waitingCode(w, say, live, tried, refusal)
+	}
+	if err != nil {
+		return err
+	}
+	s.keepTicket(w, r, live.Event.Slug, ticket)
+	return s.toWaiting(w, r, s.link(say.lang, "/e/"+live.Event.Slug+"/antre", nil))
+}
+
+// codeError says what is wrong with a code.
+func (w words) codeError(refusal *fault.Fault) string {
+	left, _ := refusal.Params["attempts_left"].(int)
+	switch reason := refusal.Params["reason"]; {
+	case reason == "wrong_code" && left > 0:
+		return w.T("waiting.wrong_code", "n", left)
+	case reason == "lapsed":
+		return w.T("waiting.code_lapsed")
+	}
+	return w.T("waiting.too_many")
+}
+
+// waitingCode shows one of the two steps to a number, for one visitor.
+func (s *Site) waitingCode(w http.ResponseWriter, say words, live registration.Live, asks personView, refusal *fault.Fault) error {
+	v, body, err := s.waitingPage(say, live, true)
+	if err != nil {
+		return err
+	}
+	if body.Person == nil {
+		return fault.New(fault.NotFound)
+	}
+	phase, status := "none_person", http.StatusOK
+	if asks.AsksCode {
+		phase = "code_plain"
+	}
+	if refusal != nil {
+		status = statusOf(refusal.Code)
+	}
+	body.Place, body.Person = say.place(phase, "soon", nil), &asks
+	w.Header().Set("Referrer-Policy", "no-referrer") // the address may hold a code
+	return s.send(w, status, v)
 }
 
 // waitingPlain shows one visitor their place and loads itself again when the script would have asked.
@@ -239,6 +349,9 @@ func (s *Site) waitingPlain(w http.ResponseWriter, r *http.Request, say words, l
 	}
 	if body.Place.Draws {
 		body.Key = rand.Text()
+	}
+	if body.Person != nil {
+		body.Person.AsksAddress, body.Person.Key = body.Place.Draws, body.Key
 	}
 	var standing waitroom.Standing
 	if found != nil {
@@ -308,7 +421,13 @@ func (w words) placeOf(s *waitroom.State, f *waitroom.Found) placeView {
 
 // noTicket names the page of somebody without a ticket: before a draw's list is closed, behind it, or where there is none.
 func noTicket(s *waitroom.State) string {
-	if s.Phase == waitroom.Before && s.Commitment != nil {
+	drawing := s.Phase == waitroom.Before && s.Commitment != nil
+	switch {
+	case drawing && s.Person != "":
+		return "none_person"
+	case s.Person != "":
+		return "none_person_late"
+	case drawing:
 		return "none_draw"
 	}
 	return "none"
@@ -363,7 +482,7 @@ func (w words) about2(d time.Duration) string {
 
 // enter exchanges the ticket of a browser without script for the pass of the order that it sends now. One whose key has an
 // order already needs none.
-func (s *Site) enter(r *http.Request, live registration.Live, key string) error {
+func (s *Site) enter(r *http.Request, live registration.Live, key, email string) error {
 	if !live.Event.WaitingRoom.Enabled {
 		return nil
 	}
@@ -373,7 +492,11 @@ func (s *Site) enter(r *http.Request, live registration.Live, key string) error 
 	ticket := s.ticketOf(r)
 	refusal := error(fault.New(fault.QueuePassRequired).With("reason", "missing"))
 	if ticket != "" {
-		_, _, refusal = s.config.Queue.Exchange(r.Context(), live.ID, ticket, key)
+		var pass waitroom.Pass
+		pass, _, refusal = s.config.Queue.Exchange(r.Context(), live.ID, ticket, key)
+		if refusal == nil && !s.config.Queue.Theirs(pass, email) {
+			return &fault.Fault{Code: fault.ValidationFailed, Fields: []fault.Field{{Pointer: "/contact/email", Code: "not_confirmed"}}}
+		}
 	}
 	if refusal == nil {
 		return nil

@@ -21,7 +21,7 @@ const sizes = { phone: { width: 360, height: 740 }, desk: { width: 1280, height:
 const folder = mkdtempSync(join(tmpdir(), 'gapura-waiting-'))
 process.env.GAPURA_BIN = `${program} serve`
 process.env.DRAW_CLOSES_BEFORE = '8s'
-const server = await start()
+let server = await start()
 const browser = await launch()
 let failed = 0
 try {
@@ -29,7 +29,11 @@ try {
     ['two browsers draw and enter in order', drawn],
     ['paused, resumed, held, sold out', states],
     ['without script, on a phone', plain],
+    ['one person, one number', onePerson],
+    ['one person without script, by the link of the mail', onePersonPlain],
+    ['a captcha before a number', withCaptcha],
   ]) {
+    if (process.env.GAPURA_E2E && !name.includes(process.env.GAPURA_E2E)) continue
     const began = Date.now()
     try {
       await work()
@@ -53,7 +57,7 @@ async function gapura(...args) {
 }
 
 /** Applies an event that opens after so many seconds. */
-async function race(slug, code, opensIn, { size = 500, price = 0, preQueue = 'draw' } = {}) {
+async function race(slug, code, opensIn, { size = 500, price = 0, preQueue = 'draw', person = '' } = {}) {
   const opens = new Date(Math.ceil((Date.now() + opensIn * 1000) / 1000) * 1000)
   const local = new Date(opens.getTime() + 7 * 3600_000).toISOString().slice(0, 19)
   const file = join(folder, `${slug}.yaml`)
@@ -68,7 +72,7 @@ categories:
   - {id: fun, name: {id: Fun Run, en: Fun Run}, distance_m: 5000, price: ${price}}
 quotas:
   - {id: total, size: ${size}, categories: [fun]}
-waiting_room: {enabled: true, pre_queue: ${preQueue}}
+waiting_room: {enabled: true, pre_queue: ${preQueue}${person && `, person: ${person}`}}
 `)
   await gapura('event', 'apply', file)
   for (const until = Date.now() + 10_000; Date.now() < until; ) {
@@ -278,4 +282,183 @@ async function plain() {
   await page.click('#send')
   await page.waitForSelector('#order[data-status=confirmed]')
   await page.context().close()
+}
+
+/** The newest mail to an address, as its owner reads it: the code, and where its button leads. */
+function mailTo(page, address) {
+  return until(async () => {
+    const list = await (await page.request.get(`/_mailbox?q=${encodeURIComponent(address)}`)).text()
+    for (const [, path] of list.matchAll(/<li><a href="(\/_mailbox\/[^"?#]+)"/g)) {
+      const mail = (await (await page.request.get(`${path}/html`)).text()).replaceAll('&amp;', '&')
+      const link = mail.match(/\/e\/[a-z-]+\/antre\?[^"<\s]*konfirmasi=[0-9a-f]{32}[^"<\s]*/)
+      if (link) return { path, link: link[0], code: link[0].match(/kode=(\d{6})/)[1] }
+    }
+    return null
+  })
+}
+
+async function askFor(page, address) {
+  await page.waitForSelector('#room-email:visible')
+  await page.fill('#room-address', address)
+  await page.click('#room-email button')
+  await head(page, 'sudah dikirim')
+}
+
+async function number(page) {
+  await page.waitForSelector('#room-ticket:not([hidden])')
+  return (await page.textContent('#room-number')).replaceAll(' ', '')
+}
+
+async function onePerson() {
+  const slug = 'satu-run'
+  await race(slug, 'BSA', 40, { person: 'email' })
+  const who = somebody('Siti Aminah')
+  const page = await visitor()
+  await page.goto(`/e/${slug}/antre`)
+  await head(page, 'Satu orang')
+  await look(page, 'person-email')
+  await page.fill('#room-address', 'bukan alamat')
+  await page.click('#room-email button')
+  await page.waitForSelector('#room-address-error:visible')
+  await askFor(page, who.email.toUpperCase())
+  await look(page, 'person-code')
+  const { code, path } = await mailTo(page, who.email)
+  await page.fill('#room-digits', code === '000000' ? '111111' : '000000')
+  await page.click('#room-code button[type=submit]')
+  await page.waitForFunction(() => /Sisa percobaan: 4/.test(document.getElementById('room-digits-error').textContent))
+  await look(page, 'person-wrong-code')
+  assert.ok(await page.isDisabled('#room-resend'), 'it is not sent again at once')
+  await page.reload()
+  await head(page, 'sudah dikirim') // a reload loses nothing
+  await page.fill('#room-digits', `${code.slice(0, 3)} ${code.slice(3)}`)
+  await page.click('#room-code button[type=submit]')
+  const mine = await number(page)
+  await look(page, 'person-number')
+  await page.reload()
+  assert.equal(await number(page), mine, 'a reload keeps the number')
+
+  const phone = await visitor({ viewport: sizes.phone }) // the same person elsewhere
+  await phone.goto(`/e/${slug}/antre`)
+  await askFor(phone, who.email)
+  const second = await until(async () => {
+    const mail = await mailTo(phone, who.email)
+    return mail.path !== path && mail
+  })
+  await phone.goto(second.link)
+  await head(phone, 'Masukkan kodemu')
+  await look(phone, 'person-link')
+  await phone.click('#room-code button[type=submit]')
+  assert.equal(await number(phone), mine, 'another browser has the same number')
+  await phone.context().close()
+
+  const mail = await visitor()
+  await mail.goto(`${path}/html`)
+  if (shots) {
+    for (const [kind, viewport] of Object.entries(sizes)) {
+      await mail.setViewportSize(viewport)
+      await mail.screenshot({ path: `${shots}/person-mail-${kind}.png`, fullPage: true })
+    }
+  }
+  await mail.context().close()
+
+  await page.goto(`/e/${slug}/daftar`)
+  await page.waitForFunction(() => document.querySelector('[name="/contact/email"]').value !== '')
+  assert.equal(await page.inputValue('[name="/contact/email"]'), who.email, 'the form knows the confirmed address')
+  await fillForm(page) // with another one
+  await page.click('#send')
+  await page.waitForSelector('#f-contact-email-error:visible')
+  assert.match(await page.textContent('#f-contact-email-error'), /kamu konfirmasi/)
+  await look(page, 'person-form')
+  await page.fill('[name="/contact/email"]', who.email)
+  await page.fill('[name="/contact/phone"]', who.phone)
+  await page.click('#send')
+  await page.waitForFunction(() => /lengkap/.test(document.getElementById('notice').textContent))
+  await page.goto(`/e/${slug}/antre`)
+  await page.waitForFunction(() => /Silakan masuk/.test(document.getElementById('room-head').textContent), null, { timeout: 60_000 })
+  await page.click('#room-actions .button')
+  await page.waitForSelector('#order[data-status=confirmed]')
+  assert.deepEqual(page.noise, [])
+  await page.context().close()
+}
+
+async function onePersonPlain() {
+  const slug = 'dua-run'
+  await race(slug, 'BDU', 12, { preQueue: 'fifo', person: 'email' })
+  const who = somebody('Budi Santoso')
+  const page = await visitor({ javaScriptEnabled: false, viewport: sizes.phone })
+  await page.goto(`/e/${slug}/antre`)
+  await page.waitForURL('**plain=1')
+  if (shots) await page.screenshot({ path: `${shots}/person-plain-email.png`, fullPage: true })
+  await page.fill('#room-address', who.email)
+  await page.click('#room-email button')
+  await page.waitForURL('**konfirmasi=*')
+  await page.fill('#room-digits', '12')
+  await page.click('#room-code button')
+  await page.waitForSelector('#room-digits-error:visible')
+  if (shots) await page.screenshot({ path: `${shots}/person-plain-code.png`, fullPage: true })
+  const { link } = await mailTo(page, who.email)
+  await page.goto(link)
+  await page.click('#room-code button')
+  await page.waitForSelector('#room-number:not(:empty)')
+  await page.waitForSelector('h1:has-text("Silakan masuk")')
+  await page.click('#room-actions .button')
+  await page.waitForURL('**form=1')
+  await fillForm(page)
+  await page.click('#send')
+  await page.waitForSelector('#f-contact-email-error:visible') // another address than the confirmed one
+  await page.fill('[name="/contact/email"]', who.email)
+  await page.click('#send')
+  await page.waitForSelector('#order[data-status=confirmed]')
+  await page.context().close()
+}
+
+/** ALTCHA's own widget solves what the server asks for; a number without it is refused, and one answer serves one browser. */
+async function withCaptcha() {
+  const plainServer = server
+  process.env.CAPTCHA_PROVIDER = 'altcha'
+  try {
+    server = await start()
+    const slug = 'jaga-run'
+    await race(slug, 'BJA', 60)
+    const bare = await fetch(`${server.url}/api/v1/events/${slug}/queue/tickets`, { method: 'POST' })
+    assert.equal(bare.status, 403)
+    assert.equal((await bare.json()).code, 'captcha_failed')
+    const page = await visitor()
+    const sent = []
+    page.on('request', (r) => r.method() === 'POST' && r.url().endsWith('/tickets') && sent.push(r.postDataJSON()?.captcha))
+    await page.goto(`/e/${slug}/antre`)
+    await head(page, 'Tidak perlu')
+    await page.click('#room-actions .button')
+    await page.waitForSelector('altcha-widget', { state: 'attached' })
+    await look(page, 'captcha')
+    const mine = await number(page)
+    assert.match(mine, /^[0-9a-f]{32}$/)
+    assert.equal(sent.length, 1)
+    const answer = JSON.parse(atob(sent[0]))
+    assert.equal(answer.algorithm, 'SHA-256')
+    const again = await fetch(`${server.url}/api/v1/events/${slug}/queue/tickets`, {
+      method: 'POST', headers: { 'Content-Type': 'application/json', 'Idempotency-Key': crypto.randomUUID() }, body: JSON.stringify({ captcha: sent[0] }),
+    })
+    assert.equal(again.status, 403, 'the answer serves nobody else')
+    assert.equal((await again.json()).reason, 'used')
+    assert.deepEqual(page.noise, [])
+    await page.context().close()
+
+    const person = 'jaga-satu-run'
+    await race(person, 'BJS', 60, { person: 'email' })
+    const who = somebody('Made Putra')
+    const other = await visitor({ viewport: sizes.phone })
+    await other.goto(`/e/${person}/antre`)
+    await askFor(other, who.email)
+    const { code } = await mailTo(other, who.email)
+    await other.fill('#room-digits', code)
+    await other.click('#room-code button[type=submit]')
+    assert.match(await number(other), /^[0-9a-f]{32}$/)
+    assert.deepEqual(other.noise, [])
+    await other.context().close()
+  } finally {
+    delete process.env.CAPTCHA_PROVIDER
+    if (server !== plainServer) await server.stop()
+    server = plainServer
+  }
 }

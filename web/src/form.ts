@@ -30,6 +30,8 @@ export interface Turn {
   pass(): string
   /** The server did not take the pass. */
   refused(reason: unknown): void
+  /** The only contact address that the pass is good for; '' for any. */
+  address(): string
 }
 
 /** The registration form of an event. */
@@ -234,6 +236,9 @@ export class RegistrationForm {
       const code = v.badInput ? 'date_invalid' : v.valueMissing ? 'required' : v.typeMismatch ? 'email_invalid' : ''
       if (code) out.push({ pointer: control.name, code })
     }
+    const confirmed = this.turn?.address() ?? ''
+    const typed = this.form.querySelector<HTMLInputElement>('[name="/contact/email"]')?.value.trim().normalize('NFC').toLowerCase() ?? ''
+    if (confirmed && typed && typed !== confirmed) out.push({ pointer: '/contact/email', code: 'not_confirmed' })
     return out
   }
 

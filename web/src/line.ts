@@ -5,8 +5,19 @@ import { ask } from './world.ts'
 /** What a visitor sees. 'none' has no ticket; 'lapsed' and 'used' had a pass that is worth nothing any more. */
 export type Phase = 'loading' | 'none' | 'before' | 'closed' | 'waiting' | 'paused' | 'turn' | 'held' | 'sold_out' | 'ended' | 'lapsed' | 'used'
 
+/** A code that this browser had mailed. */
+export interface Asked {
+  confirmation: string
+  email: string
+  /** When the code lapses, and from when on it can be sent again, in milliseconds of the server's clock. */
+  until: number
+  resend: number
+}
+
 export interface View {
   phase: Phase
+  /** The code that is waited for, where a person has one number. */
+  asked: Asked | null
   state: State | null
   ticket: Ticket | null
   rank: string
@@ -70,7 +81,7 @@ export class Line {
   get view(): View {
     const standing = this.standing()
     return {
-      phase: this.phase(standing), state: this.state, ticket: this.ticket, rank: this.rank, standing,
+      phase: this.phase(standing), asked: this.asked(), state: this.state, ticket: this.ticket, rank: this.rank, standing,
       until: this.valid()?.until ?? 0, stale: this.stale, trouble: this.trouble,
     }
   }
@@ -81,8 +92,7 @@ export class Line {
     this.joining = true
     this.trouble = ''
     try {
-      const key = this.kept.get(this.name('draw')) ?? newKey()
-      this.kept.set(this.name('draw'), key)
+      const key = this.drawKey()
       const captcha = await this.captcha()
       const reply = await this.post('tickets', captcha ? { captcha } : {}, { 'Idempotency-Key': `"${key}"` })
       const body = reply.body as { ticket?: string; code?: string } | null
@@ -97,10 +107,71 @@ export class Line {
     if (this.ticket) void this.poll()
   }
 
+  /** Has a code mailed to an address; asking again with the same one sends the mail again. Returns a problem's code, '' if there is none. */
+  async ask(email: string, lang: string): Promise<string> {
+    const captcha = await this.captcha().catch(() => '')
+    const body = { email, locale: lang, ...(captcha ? { captcha } : {}) }
+    const reply = await this.post('confirmations', body, { 'Idempotency-Key': `"${this.drawKey()}"` }).catch(() => null)
+    const answer = reply?.body as { confirmation?: string; expires_at?: string; resend_at?: string; code?: string } | null
+    if (reply?.status !== 202 || !answer?.confirmation) return answer?.code ?? 'unreachable'
+    const asked: Asked = {
+      confirmation: answer.confirmation, email, until: Date.parse(answer.expires_at ?? ''), resend: Date.parse(answer.resend_at ?? ''),
+    }
+    this.kept.set(this.name('asked'), JSON.stringify(asked))
+    this.show()
+    return ''
+  }
+
+  /** Sends the code of the mail; the right one gets the person's ticket, the same from every browser. */
+  async confirm(code: string): Promise<{ problem: string; left: number }> {
+    const asked = this.asked()
+    if (!asked) return { problem: 'lapsed', left: 0 }
+    const reply = await this.post('tickets', { confirmation: asked.confirmation, code }).catch(() => null)
+    const answer = reply?.body as { ticket?: string; code?: string; reason?: string; attempts_left?: number } | null
+    if (reply?.status === 201 && answer?.ticket) {
+      this.kept.set(this.name('email'), asked.email)
+      this.kept.remove(this.name('asked'))
+      this.take(answer.ticket)
+      this.show()
+      void this.poll()
+      return { problem: '', left: 0 }
+    }
+    const problem = answer?.code === 'confirmation_required' ? (answer.reason ?? 'lapsed') : (answer?.code ?? 'unreachable')
+    return { problem, left: answer?.attempts_left ?? 0 }
+  }
+
+  /** Forgets the code that was asked for, for another address. */
+  unask(): void {
+    this.kept.remove(this.name('asked'))
+    this.show()
+  }
+
+  /** The address that the ticket's person confirmed in this browser; '' if none is known. */
+  address(): string {
+    return this.kept.get(this.name('email')) ?? ''
+  }
+
+  private asked(): Asked | null {
+    if (this.ticket) return null
+    try {
+      const asked = JSON.parse(this.kept.get(this.name('asked')) ?? 'null') as Asked | null
+      return asked && asked.until > this.now() ? asked : null
+    } catch {
+      return null
+    }
+  }
+
+  private drawKey(): string {
+    const key = this.kept.get(this.name('draw')) ?? newKey()
+    this.kept.set(this.name('draw'), key)
+    return key
+  }
+
   /** Gives up a ticket whose pass is worth nothing any more and queues again. */
   async again(): Promise<void> {
     this.drop()
-    await this.join()
+    if (this.state?.person) this.show()
+    else await this.join()
   }
 
   /** The server did not take the pass. */

@@ -21,6 +21,8 @@ export interface State {
   root?: string
   list_sha256?: string
   seed?: string
+  /** What is confirmed before a number is given. */
+  person?: 'email'
 }
 
 export type Kind = 'drawn' | 'late' | 'invited'
@@ -50,7 +52,7 @@ export function readTicket(text: string): Ticket | null {
   if (!/^[A-Za-z0-9_-]{74}$/.test(text)) return null
   const raw = atob(text.replaceAll('-', '+').replaceAll('_', '/'))
   const bytes = Uint8Array.from(raw, (c) => c.charCodeAt(0))
-  const kind = ([undefined, 'drawn', 'late', 'invited'] as const)[bytes[2]!]
+  const kind = ([undefined, 'drawn', 'late', 'invited'] as const)[bytes[2]! & 0x7f] // the highest bit: a person's
   if (bytes.length !== ticketSize + signatureSize || raw[0] !== 'T' || !kind) return null
   const place = Number(new DataView(bytes.buffer).getBigInt64(27))
   return { text, kind, place, number: numberOf(bytes.subarray(3, 11), bytes.subarray(11, 27)) }

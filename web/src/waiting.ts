@@ -1,8 +1,8 @@
-import { captchaOf, type CaptchaConfig } from './captcha.ts'
+import { captchaOf, type Captcha, type CaptchaConfig } from './captcha.ts'
 import { countDown } from './countdown.ts'
 import type { Turn } from './form.ts'
 import { Drafts, Keys, type Keeper } from './keep.ts'
-import { Line, type Phase, type View } from './line.ts'
+import { Line, type Asked, type Phase, type View } from './line.ts'
 import type { State } from './queue.ts'
 import type { Words } from './text.ts'
 
@@ -22,13 +22,16 @@ const tones: Record<Phase, string> = {
 export class WaitingPage {
   private readonly line: Line
   private readonly drafts: Drafts
+  private readonly captcha: Captcha | null
   private shown = ''
   private counted = ''
   private stopCounting = (): void => undefined
+  private resending = 0
 
   constructor(private readonly data: WaitingData, private readonly words: Words, kept: Keeper) {
     const captcha = captchaOf(data.captcha, document.getElementById('captcha'), words, data.lang)
     this.drafts = new Drafts(kept, data.slug)
+    this.captcha = captcha
     this.line = new Line(data.slug, kept, new Keys(kept, data.slug), (view) => this.show(view), async () => {
       const answer = (await captcha?.token()) ?? ''
       captcha?.renew()
@@ -37,7 +40,94 @@ export class WaitingPage {
   }
 
   start(): void {
+    this.steps()
     this.line.start()
+  }
+
+  /** The two steps to a number where one person has one. */
+  private steps(): void {
+    const email = document.querySelector<HTMLFormElement>('#room-email')
+    const code = document.querySelector<HTMLFormElement>('#room-code')
+    if (!email || !code) return
+    const address = field('room-address')
+    const digits = field('room-digits')
+    if (address && !address.value) address.value = this.line.address()
+    address?.addEventListener('focus', () => this.captcha?.prepare(), { once: true })
+    email.addEventListener('submit', (event) => {
+      event.preventDefault()
+      const typed = normal(address?.value ?? '')
+      if (!address?.validity.valid || typed === '') return this.fault('room-address', this.words.say('waiting.email_invalid'))
+      void this.busy(email, 'waiting.email_sending', async () => {
+        const problem = await this.line.ask(typed, this.data.lang)
+        this.fault('room-address', problem && this.words.say(askKey(problem)))
+        if (!problem) digits?.focus()
+      })
+    })
+    code.addEventListener('submit', (event) => {
+      event.preventDefault()
+      void this.busy(code, 'waiting.code_sending', async () => {
+        const { problem, left } = await this.line.confirm(digits?.value ?? '')
+        this.fault('room-digits', problem && this.words.say(codeKey(problem, left), { n: left }))
+        if (digits) digits.value = ''
+        if (problem) digits?.focus()
+      })
+    })
+    document.getElementById('room-other')?.addEventListener('click', () => {
+      this.line.unask()
+      address?.focus()
+    })
+    document.getElementById('room-resend')?.addEventListener('click', () => {
+      const asked = this.line.view.asked
+      if (!asked) return
+      void this.line.ask(asked.email, this.data.lang).then((problem) => {
+        this.fault('room-digits', problem && this.words.say(askKey(problem)))
+        if (!problem) text('said', this.words.say('waiting.code_resent'))
+      })
+    })
+  }
+
+  /** Runs work with the form's button off. */
+  private async busy(form: HTMLFormElement, label: string, work: () => Promise<void>): Promise<void> {
+    const button = form.querySelector<HTMLButtonElement>('button[type=submit]')
+    if (!button || button.disabled) return
+    const said = button.textContent
+    button.disabled = true
+    button.textContent = this.words.say(label)
+    try {
+      await work()
+    } finally {
+      button.disabled = false
+      button.textContent = said
+    }
+  }
+
+  private fault(id: string, said: string): void {
+    text(`${id}-error`, said)
+    document.getElementById(`${id}-error`)?.toggleAttribute('hidden', !said)
+    const input = field(id)
+    input?.closest('.field')?.classList.toggle('wrong', said !== '')
+    if (said) input?.setAttribute('aria-invalid', 'true')
+    else input?.removeAttribute('aria-invalid')
+  }
+
+  /** Shows the step that is due, or none. */
+  private person(v: View): void {
+    const due = v.state?.person && !v.ticket && (v.phase === 'none' || v.phase === 'held')
+    document.getElementById('room-person')?.toggleAttribute('hidden', !due)
+    document.getElementById('room-email')?.toggleAttribute('hidden', v.asked !== null)
+    document.getElementById('room-code')?.toggleAttribute('hidden', v.asked === null)
+    window.clearTimeout(this.resending)
+    if (due && v.asked) this.resend(v.asked)
+  }
+
+  private resend(asked: Asked): void {
+    const button = document.querySelector<HTMLButtonElement>('#room-resend')
+    if (!button) return
+    const left = Math.ceil((asked.resend - this.line.now()) / 1000)
+    button.disabled = left > 0
+    const label = left > 0 ? this.words.say('waiting.code_resend_in', { n: left }) : this.words.say('waiting.code_resend')
+    if (button.textContent !== label) button.textContent = label
+    if (left > 0) this.resending = window.setTimeout(() => this.resend(asked), 1000)
   }
 
   private show(v: View): void {
@@ -54,6 +144,7 @@ export class WaitingPage {
     if (badge) badge.className = `badge ${tone}`
     this.clock(v)
     this.meter(v)
+    this.person(v)
     this.ticket(v)
     this.actions(v, key)
     this.link(v)
@@ -130,11 +221,13 @@ export class WaitingPage {
       case 'none':
       case 'lapsed':
       case 'used': {
+        if (v.phase === 'none' && v.state?.person) return []
         const label = v.phase === 'none' ? (key === 'none_draw' ? 'waiting.take' : 'waiting.queue') : 'waiting.again'
         const taken = this.taker(label, v.phase === 'none')
         return v.trouble ? [taken, element('p', 'note warn', this.words.say(troubleKey(v.trouble)))] : [taken]
       }
       case 'held':
+        if (!v.ticket && v.state?.person) return []
         return v.ticket ? [form(filled ? 'waiting.filled' : 'waiting.fill')] : [this.taker('waiting.queue', true)]
       case 'turn':
         return [filled ? form('waiting.send', '#kirim') : form('waiting.go')]
@@ -205,15 +298,22 @@ export function formTurn(slug: string, lang: string, words: Words, kept: Keeper)
   return {
     start: (callback) => {
       changed = callback
+      const email = document.querySelector<HTMLInputElement>('[name="/contact/email"]')
+      if (email && !email.value) email.value = line.address()
       changed()
       line.start()
     },
     pass: () => line.pass(),
     refused: (reason) => line.refused(reason),
+    address: () => line.address(),
   }
 }
 
 function sentenceKey(v: View): string {
+  if (v.phase === 'none' && v.state?.person) {
+    if (v.asked) return 'code'
+    return v.state.phase === 'before' && v.state.commitment ? 'none_person' : 'none_person_late'
+  }
   if (v.phase === 'none' && v.state?.phase === 'before' && v.state.commitment) return 'none_draw'
   if ((v.phase === 'before' || v.phase === 'closed') && !v.state?.commitment) return 'before_fifo'
   return v.phase
@@ -221,7 +321,7 @@ function sentenceKey(v: View): string {
 
 function said(v: View, words: Words, lang: string): Record<string, string> {
   const people = v.phase === 'before' || v.phase === 'closed' ? Math.max((v.state as State).drawn, 1) : v.standing.ahead
-  return { n: people < 0 ? words.say('waiting.some') : number(people, lang), time: lasting(v.standing.wait, words) }
+  return { n: people < 0 ? words.say('waiting.some') : number(people, lang), time: lasting(v.standing.wait, words), email: v.asked?.email ?? '' }
 }
 
 function lasting(milliseconds: number, words: Words): string {
@@ -235,6 +335,27 @@ function lasting(milliseconds: number, words: Words): string {
 function troubleKey(code: string): string {
   if (code === 'rate_limited') return 'waiting.limited'
   return code === 'captcha_failed' ? 'waiting.captcha' : 'waiting.trouble'
+}
+
+function askKey(problem: string): string {
+  if (problem === 'validation_failed') return 'waiting.email_invalid'
+  const key = troubleKey(problem)
+  return key === 'waiting.trouble' ? 'waiting.code_trouble' : key
+}
+
+function codeKey(problem: string, left: number): string {
+  if (problem === 'wrong_code') return left > 0 ? 'waiting.wrong_code' : 'waiting.too_many'
+  if (problem === 'too_many') return 'waiting.too_many'
+  return problem === 'lapsed' ? 'waiting.code_lapsed' : askKey(problem)
+}
+
+/** An address as the server compares it. */
+export function normal(address: string): string {
+  return address.trim().normalize('NFC').toLowerCase()
+}
+
+function field(id: string): HTMLInputElement | null {
+  return document.querySelector<HTMLInputElement>(`#${id}`)
 }
 
 function number(n: number, lang: string): string {
