@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -200,4 +201,37 @@ func (n *node) countBacklog(ctx context.Context) {
 	for _, q := range jobs.Queues() {
 		n.telemetry.JobsWaiting(q, waiting[q])
 	}
+}
+
+// checkRedis finds a Redis that does not answer, or that would throw jobs away when its memory is full.
+func checkRedis(ctx context.Context, p *program) (string, error) {
+	if p.cfg.RedisHost == "" && p.cfg.RedisURL == "" {
+		return "not used", nil
+	}
+	options, err := p.cfg.redisOptions()
+	if err != nil {
+		return "", err
+	}
+	client := redis.NewClient(options)
+	defer func() { _ = client.Close() }()
+	info, err := client.Info(ctx, "server", "memory").Result() // CONFIG is often forbidden
+	if err != nil {
+		return "", fmt.Errorf("does not answer: check the REDIS_ variables: %w", err)
+	}
+	policy, version := inInfo(info, "maxmemory_policy"), inInfo(info, "redis_version")
+	if policy != "noeviction" && p.cfg.QueueConnection == "redis" {
+		return "", warning(fmt.Sprintf("maxmemory-policy is %s: set it to noeviction, or full memory throws jobs away, which are then sent again %s late",
+			policy, jobs.DefaultRelayLimits().Lease))
+	}
+	return fmt.Sprintf("%s, maxmemory-policy %s", version, policy), nil
+}
+
+// inInfo is the value of a field in Redis' answer to INFO.
+func inInfo(info, field string) string {
+	for line := range strings.Lines(info) {
+		if value, found := strings.CutPrefix(line, field+":"); found {
+			return strings.TrimSpace(value)
+		}
+	}
+	return "unknown"
 }
