@@ -15,8 +15,8 @@ import (
 	"gapura/internal/store"
 )
 
-// rehearsalTemplate is an event that is only there to be rehearsed. Paying is not played: whoever pays at once takes the free
-// category, whoever never pays the other; both take from the same places.
+// rehearsalTemplate is an event that is only there to be rehearsed. Paying is not played: in a crowd with bots whoever pays at
+// once takes a free category and whoever never pays the other; both take from the same places.
 const rehearsalTemplate = `
 slug: %[1]s
 code: %[2]s
@@ -26,7 +26,7 @@ starts_at: %[5]s
 venue: {name: Gladi bersih, city: Bandung}
 registration: {opens_at: 2026-01-01T00:00, closes_at: %[5]s, hold: 30m, max_participants: 5, unique_by: [email, phone]}
 categories:
-  - {id: dibayar, name: {id: Dibayar seketika, en: Paid at once}, distance_m: 10000, price: 0}
+  - {id: dibayar, name: {id: Dibayar seketika, en: Paid at once}, distance_m: 10000, price: %[8]d}
   - {id: ditahan, name: {id: Tidak dibayar, en: Never paid}, distance_m: 10000, price: 150000}
 quotas:
   - {id: total, size: %[6]d, categories: [dibayar, ditahan]}
@@ -38,6 +38,7 @@ type rehearsalEvent struct {
 	name   rehearse.Text
 	suffix string // of its slug and its code
 	places int
+	price  int // of the category that people want
 	room   bool
 	opens  time.Time
 	hold   time.Duration
@@ -49,7 +50,7 @@ func (p *program) makeRehearsal(r rehearsalEvent) (string, error) {
 	run = run[len(run)-6:]
 	slug := "gladi-" + strings.ToLower(run) + "-" + r.suffix
 	race := time.Now().AddDate(0, 1, 0).Format("2006-01-02T15:04")
-	text := fmt.Sprintf(rehearsalTemplate, slug, "G"+run+strings.ToUpper(r.suffix[:1]), r.name.ID, r.name.EN, race, r.places, r.room)
+	text := fmt.Sprintf(rehearsalTemplate, slug, "G"+run+strings.ToUpper(r.suffix[:1]), r.name.ID, r.name.EN, race, r.places, r.room, r.price)
 	e, err := event.Parse([]byte(text))
 	if err != nil {
 		return "", fmt.Errorf("the event of the rehearsal: %w", err)
@@ -130,7 +131,7 @@ func (c rehearseCommand) opening(p *program) error {
 	places := orElse(c.Places, people)
 	const measured = 12 * time.Second
 	slug, err := p.makeRehearsal(rehearsalEvent{
-		name: rehearse.Text{ID: "laju terbaik", EN: "best rate"}, suffix: "laju", places: 9_000_000, opens: time.Now().Add(-time.Minute), hold: time.Hour,
+		name: rehearse.Text{ID: "laju terbaik", EN: "best rate"}, suffix: "laju", places: 9_000_000, price: 150_000, opens: time.Now().Add(-time.Minute), hold: time.Hour,
 	})
 	if err != nil {
 		return err
@@ -143,7 +144,7 @@ func (c rehearseCommand) opening(p *program) error {
 		return err
 	}
 	if slug, err = p.makeRehearsal(rehearsalEvent{
-		name: rehearse.Text{ID: "detik pembukaan", EN: "the second of opening"}, suffix: "buka", places: places, room: true,
+		name: rehearse.Text{ID: "detik pembukaan", EN: "the second of opening"}, suffix: "buka", places: places, price: 150_000, room: true,
 		opens: time.Now().Add(15 * time.Second), hold: time.Hour,
 	}); err != nil {
 		return err

@@ -39,13 +39,28 @@ func WriteContrast(dir string, c *Contrast) error {
 			return err
 		}
 	}
+	err := writeFile(filepath.Join(dir, ReportFile), func(w io.Writer) error { return render(w, "contrast.html.tmpl", newContrastPage(c)) })
+	if err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
 	return nil
 }
 
 // WriteSummary writes the outcome for a terminal.
 func (c *Contrast) WriteSummary(w io.Writer) error {
 	a, b := c.Without.Room.Sold, c.With.Room.Sold
-	_, err := fmt.Fprintf(w, "\nReal people's success: %.1f%% without bots (%d of %d), %.1f%% with them (%d of %d): a fall of %.1f%%, at most %.0f%% is the target.\n",
-		100*a.Share(), a.Had, a.Wanted, 100*b.Share(), b.Had, b.Wanted, 100*c.Fall(), 100*Tolerance)
+	s := &summary{}
+	s.title("People among bots")
+	row := func(label string, sold Success) {
+		s.row(label, "%.1f%%, %s of %s people", 100*sold.Share(), grouped(int64(sold.Had)), grouped(int64(sold.Wanted)))
+	}
+	row("without bots", a)
+	row("with bots", b)
+	s.row("fall", "%.1f%%; the target is at most %.0f%%", 100*c.Fall(), 100*Tolerance)
+	if late, known := c.Delay(); known {
+		s.row("later", "%.1f s, %.1f times the hold, until people had 95%% of the orders they had without bots", late,
+			late/c.With.Plan.Room.Hold.Seconds())
+	}
+	_, err := io.WriteString(w, s.b.String())
 	return err
 }

@@ -141,8 +141,12 @@ func (e *engine) stop(visitors, helpers *lifecycle.Group) error {
 	return helpers.Stop(ctx)
 }
 
-// connect opens all connections before the opening, so that the crowd does not begin with a storm of handshakes.
+// connect opens all connections before the opening, so that the crowd does not begin with a storm of handshakes. For a waiting
+// room, to which people come little by little, they are opened as people come.
 func (e *engine) connect(ctx context.Context) error {
+	if e.line != nil {
+		return nil
+	}
 	for i, w := range e.workers {
 		if err := w.conn.Dial(ctx); err != nil {
 			for _, open := range e.workers[:i] {

@@ -36,6 +36,7 @@ type page struct {
 	Events                 []eventRow
 	Seed                   string
 	Connections            string
+	Room                   *roomPage // nil: the event has no waiting room
 }
 
 type tile struct{ Value, Unit, Label, LabelEN, Class string }
@@ -77,6 +78,10 @@ func newPage(r *Result) *page {
 	p.Answers, p.AnswerKeys = answersPlot(r, t, marks)
 	p.Distribution = distributionPlot(r)
 	p.Codes = codeRows(r)
+	if p.Room = newRoomPage(r); p.Room != nil {
+		p.Tiles = p.Room.Tiles
+		p.Demand, p.DemandEN = crowdText(r, p.Demand, p.DemandEN)
+	}
 	return p
 }
 
@@ -207,11 +212,29 @@ func demandText(d crowd.Demand) (indonesian, english string) {
 	}
 }
 
+// crowdText says how the crowd came to the waiting room.
+func crowdText(r *Result, indonesian, english string) (id, en string) {
+	q := r.Plan.Crowd.Queue
+	if q.Early > 0 {
+		early := comma(100*q.Early, 0) + narrow + "%"
+		indonesian += ", sesudah " + early + " datang lebih awal"
+		english += ", after " + early + " came early"
+	}
+	if q.Bots > 0 {
+		indonesian += "; dan " + whole(q.Bots) + " bot"
+		english += "; and " + whole(q.Bots) + " bots"
+	}
+	return indonesian, english
+}
+
 // marksOf returns the surge and the faults for the plots.
 func marksOf(r *Result) []chart.Mark {
 	var marks []chart.Mark
 	if d := r.Plan.Crowd.Demand; d.Curve == crowd.CurveSurge {
 		marks = append(marks, chart.Mark{At: d.SurgeAt.Seconds(), Until: (d.SurgeAt + d.SurgeFor).Seconds(), Label: number(d.Surge) + "×"})
+	}
+	if r.Room != nil {
+		marks = append(marks, chart.Mark{At: r.Room.Opens.Seconds(), Label: "dibuka · opens"})
 	}
 	for _, f := range r.Faults {
 		marks = append(marks, chart.Mark{At: f.At.Seconds(), Label: f.Name})
@@ -369,6 +392,13 @@ var codeMeanings = map[string]codeMeaning{
 	"connection_lost":       {"c-lost", "sambungan putus", "the connection broke"},
 	"connection_refused":    {"c-bad", "server tidak ada", "nobody listened"},
 	"timed_out":             {"c-bad", "tidak ada jawaban pada waktunya", "no answer in time"},
+	"state":                 {"c-arrive", "keadaan antrean", "the state of the line"},
+	"unchanged":             {"c-unchanged", "keadaan antrean belum berubah", "the state of the line has not changed"},
+	"captcha":               {"c-captcha", "soal captcha", "a captcha to solve"},
+	"ticket":                {"c-ticket", "tiket antrean", "a ticket"},
+	"pass":                  {"c-p90", "izin masuk", "a pass"},
+	"queue_pass_required":   {"c-refused", "tanpa izin masuk yang berlaku", "without a pass that counts"},
+	"captcha_failed":        {"c-lost", "tanpa captcha yang terjawab", "without a solved captcha"},
 }
 
 func codeClass(code string) string {

@@ -2,7 +2,7 @@ package rehearse
 
 import (
 	"bufio"
-	_ "embed" // the report's page
+	"embed"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
@@ -15,8 +15,10 @@ import (
 	"time"
 )
 
-//go:embed report.html.tmpl
-var reportPage string
+// pages are the report of one crowd, that of two, and what they share.
+//
+//go:embed report.html.tmpl contrast.html.tmpl parts.html.tmpl
+var pages embed.FS
 
 // The files that WriteReport writes.
 const (
@@ -34,21 +36,21 @@ func WriteReport(dir string, r *Result) error {
 	for name, write := range map[string]func(io.Writer, *Result) error{
 		ReportFile: writePage, AttemptsFile: writeAttempts, SummaryFile: writeSummaryJSON,
 	} {
-		if err := writeFile(filepath.Join(dir, name), r, write); err != nil {
+		if err := writeFile(filepath.Join(dir, name), func(w io.Writer) error { return write(w, r) }); err != nil {
 			return fmt.Errorf("report: %w", err)
 		}
 	}
 	return nil
 }
 
-func writeFile(path string, r *Result, write func(io.Writer, *Result) error) (err error) {
+func writeFile(path string, write func(io.Writer) error) (err error) {
 	f, err := os.Create(path)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	w := bufio.NewWriterSize(f, 1<<16)
-	if err := write(w, r); err != nil {
+	if err := write(w); err != nil {
 		return err
 	}
 	return w.Flush()
@@ -56,11 +58,15 @@ func writeFile(path string, r *Result, write func(io.Writer, *Result) error) (er
 
 // writePage writes the report.
 func writePage(w io.Writer, r *Result) error {
-	page, err := template.New("report").Parse(reportPage)
+	return render(w, "report.html.tmpl", newPage(r))
+}
+
+func render(w io.Writer, name string, data any) error {
+	all, err := template.ParseFS(pages, "*.tmpl")
 	if err != nil {
 		return err
 	}
-	return page.Execute(w, newPage(r))
+	return all.ExecuteTemplate(w, name, data)
 }
 
 // attemptColumns are the columns of the raw results. Times are milliseconds from the opening.

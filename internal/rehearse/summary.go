@@ -19,6 +19,7 @@ func WriteSummary(w io.Writer, r *Result) error {
 	s := &summary{}
 	s.head(r)
 	s.numbers(r)
+	s.room(r)
 	s.codes(r)
 	s.verdicts(r)
 	_, err := io.WriteString(w, s.b.String())
@@ -105,6 +106,65 @@ func (s *summary) numbers(r *Result) {
 	if r.Plan.Idle > 0 {
 		s.row("idle connections", "%s of %s still open", grouped(int64(r.IdleOpen)), grouped(int64(r.Plan.Idle)))
 	}
+}
+
+// room says what happened in the waiting room.
+func (s *summary) room(r *Result) {
+	rr := r.Room
+	if rr == nil {
+		return
+	}
+	n := func(v int) string { return grouped(int64(v)) }
+	s.title("The waiting room")
+	s.row("opened", "%s after the first visitors came", wholeSeconds(rr.Opens))
+	if rr.Offered > 0 {
+		s.row("first second", "%s people came, %s were served by the generator in it", n(rr.Offered), n(rr.Sent))
+	}
+	s.row("people", "%s wanted an order, %s have one: %.1f%%", n(rr.Sold.Wanted), n(rr.Sold.Had), 100*rr.Sold.Share())
+	s.row("without one", "%s", rr.outcomes())
+	if rr.Bots.Number > 0 {
+		s.row("bots", "%s: %s requests, %s tickets, %s passes, %s orders", n(rr.Bots.Number), n(rr.Bots.Requests), n(rr.Bots.Tickets),
+			n(rr.Bots.Passes), n(rr.Bots.Orders))
+	}
+	if rr.Best > 0 {
+		s.row("of the engine’s best", "%.0f%% of %s/s while the line was let in", 100*r.Rate.Mean/rr.Best, n(int(rr.Best)))
+	}
+	if lost := rr.broken(); lost > 0 {
+		s.row("without an answer", "%s requests of people", n(lost))
+	}
+	s.line("")
+	s.line("  %s%9s %9s %9s %9s %9s", pad("", labelWidth), "p50", "p90", "p99", "p99.9", "max")
+	s.latency("first answer", rr.First)
+	s.latency("ticket", rr.Tickets)
+	s.latency("poll", rr.Looks)
+	s.latency("pass", rr.Passes)
+}
+
+var outcomeNames = [numOutcomes]Text{
+	{"tanpa jawaban akhir", "undecided at the end"}, {"tempat habis", "told sold out"}, {"kehabisan sabar", "out of patience"},
+	{"menutup halaman", "closed the page"}, {"membiarkan izinnya hangus", "let the pass lapse"}, {"ditolak karena hal lain", "refused otherwise"},
+}
+
+// outcomes lists how those without an order fared.
+func (rr *RoomResult) outcomes() string {
+	var parts []string
+	for o, n := range rr.Outcomes {
+		if n > 0 {
+			parts = append(parts, grouped(int64(n))+" "+outcomeNames[o].EN)
+		}
+	}
+	return cmp.Or(strings.Join(parts, ", "), "nobody")
+}
+
+// broken counts the requests of people that ended without an answer that they had not hung up on themselves.
+func (rr *RoomResult) broken() int {
+	lost := 0
+	for c, n := range rr.Counts {
+		if !c.Bot && !c.Code.Answered() && c.Code != CodeDropped {
+			lost += n
+		}
+	}
+	return lost
 }
 
 func (s *summary) latency(label string, l Latency) {

@@ -39,8 +39,13 @@ type Conn struct {
 	mu    sync.Mutex // guards nc against Interrupt
 	nc    net.Conn
 	since atomic.Int64 // when the exchange that is under way began, Unix nanoseconds; 0: idle
+	used  time.Time    // when the last exchange ended
 	dials int
 }
+
+// idleFor is how long a connection is used again after an exchange. A browser sees at once that a server has closed an idle
+// connection, and opens another; whoever only looks when it writes would lose the request.
+const idleFor = 3 * time.Second
 
 // NewConn returns a connection to addr (host:port) that is not open yet.
 func NewConn(addr string) *Conn { return &Conn{addr: addr, buf: make([]byte, 4096)} }
@@ -74,6 +79,7 @@ func (c *Conn) Dial(ctx context.Context) error {
 	c.mu.Lock()
 	c.nc = nc
 	c.mu.Unlock()
+	c.used = time.Now()
 	c.dials++
 	return nil
 }
@@ -87,8 +93,12 @@ func (c *Conn) Dials() int { return c.dials }
 // Do sends request and reads its answer into a, whose Body is valid until the next call. After an error the connection is
 // closed and the next Do opens a new one.
 func (c *Conn) Do(ctx context.Context, request []byte, a *Answer) error {
-	c.since.Store(time.Now().UnixNano())
+	now := time.Now()
+	c.since.Store(now.UnixNano())
 	defer c.since.Store(0)
+	if c.nc != nil && now.Sub(c.used) > idleFor {
+		c.HangUp()
+	}
 	if err := c.Dial(ctx); err != nil {
 		return err
 	}
@@ -100,6 +110,7 @@ func (c *Conn) Do(ctx context.Context, request []byte, a *Answer) error {
 		c.HangUp()
 		return err
 	}
+	c.used = time.Now()
 	if a.close {
 		c.HangUp()
 	}
