@@ -203,6 +203,8 @@ func (n *node) guardMeter(g *guard, limiter *ratelimit.Limiter) guardMeter {
 		func() float64 { return float64(limiter.SharedMisses()) }))
 	registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "gapura", Name: "inside",
 		Help: "Requests that are being worked on."}, func() float64 { return float64(g.calm.Inside()) }))
+	registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "gapura", Name: "at_the_door",
+		Help: "Requests that wait for a place inside."}, func() float64 { return float64(g.calm.Waiting()) }))
 	registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "gapura", Name: "cache_failures_total",
 		Help: "Times that the shared cache did not answer in time and was left alone for two seconds."}, g.cacheFailures))
 	for priority, name := range calm.Priorities() {

@@ -38,6 +38,7 @@ type Gate struct {
 	all    [priorities]int64 // below how many of any kind one of this priority is let in
 	own    [priorities]int64 // how many of this priority may be inside; 0: only all counts
 	counts [priorities]count
+	door   door
 }
 
 // count has a cache line of its own: all processors write to it.
@@ -59,32 +60,36 @@ func NewGate(l Limits) *Gate {
 	return g
 }
 
-// Enter reports whether a request of priority p is let in. One that is must Leave.
+// Enter reports whether a request of priority p is let in at once. One that is must Leave.
 func (g *Gate) Enter(p Priority) bool {
-	if g == nil {
+	if g == nil || g.enter(p) {
 		return true
 	}
-	c := &g.counts[p]
+	g.counts[p].shed.Add(1)
+	return false
+}
+
+func (g *Gate) enter(p Priority) bool {
 	if g.inside.Add(1) > g.all[p] {
 		g.inside.Add(-1)
-		c.shed.Add(1)
 		return false
 	}
-	if own := c.inside.Add(1); g.own[p] > 0 && own > g.own[p] {
-		g.Leave(p)
-		c.shed.Add(1)
+	if own := g.counts[p].inside.Add(1); g.own[p] > 0 && own > g.own[p] {
+		g.counts[p].inside.Add(-1)
+		g.inside.Add(-1)
 		return false
 	}
 	return true
 }
 
-// Leave ends what Enter began.
+// Leave ends what Enter or Wait began.
 func (g *Gate) Leave(p Priority) {
 	if g == nil {
 		return
 	}
 	g.counts[p].inside.Add(-1)
 	g.inside.Add(-1)
+	g.next()
 }
 
 // Inside returns how many requests are inside.

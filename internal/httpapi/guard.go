@@ -72,7 +72,7 @@ func shedFor() time.Duration { return time.Second + rand.N(3*time.Second) }
 // calmly runs serve while there is room for it at its priority.
 func (a *API) calmly(p calm.Priority, serve func(w http.ResponseWriter, r *http.Request) error) func(w http.ResponseWriter, r *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		if !a.cfg.Calm.Enter(p) {
+		if !a.cfg.Calm.Wait(r.Context(), p) {
 			return fault.New(fault.Overloaded).After(shedFor())
 		}
 		defer a.cfg.Calm.Leave(p)

@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"gapura/internal/calm"
 	"gapura/internal/fault"
 	"gapura/internal/gate"
 	"gapura/internal/id"
@@ -94,8 +95,7 @@ func (a *API) postOrder(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	priority := orderPriority(r)
-	if !a.cfg.Calm.Enter(priority) {
-		linger(r)
+	if !a.cfg.Calm.Wait(r.Context(), priority) {
 		return fault.New(fault.Overloaded).After(shedFor())
 	}
 	defer a.cfg.Calm.Leave(priority)
@@ -134,12 +134,9 @@ func (a *API) postOrder(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// lingerFor is how long a refusal for want of room takes. Clients that hammer come at the pace of the answers: at once, 4,096
-// connections make 20,000 refusals a second, and the committer gets 0.14 of its rate; so they leave it the processor.
-const lingerFor = 400 * time.Millisecond
-
+// linger makes a refusal for want of room in a queue take as long as one at the door, for the same reason.
 func linger(r *http.Request) {
-	timer := time.NewTimer(lingerFor)
+	timer := time.NewTimer(calm.AtTheDoor)
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -54,7 +54,7 @@ func (a *API) streamOrder(w http.ResponseWriter, r *http.Request) error {
 
 // readCalmly reads an order if there is room for a read. A stream itself lasts for minutes and costs memory only.
 func (a *API) readCalmly(r *http.Request, order id.ID) (registration.Order, error) {
-	if !a.cfg.Calm.Enter(calm.Read) {
+	if !a.cfg.Calm.Wait(r.Context(), calm.Read) {
 		return registration.Order{}, fault.New(fault.Overloaded).After(shedFor())
 	}
 	defer a.cfg.Calm.Leave(calm.Read)

@@ -30,7 +30,7 @@ func (s *Site) limited(call gate.Call, p calm.Priority, serve func(http.Response
 		if _, err := s.knock(w, r, &v); err != nil {
 			return err
 		}
-		if !s.config.Calm.Enter(p) {
+		if !s.config.Calm.Wait(r.Context(), p) {
 			return overloaded()
 		}
 		defer s.config.Calm.Leave(p)

@@ -43,7 +43,7 @@ func (s *Site) submit(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return s.refuse(w, r, say, live, f, err)
 	}
-	if !s.config.Calm.Enter(calm.Hold) {
+	if !s.config.Calm.Wait(r.Context(), calm.Hold) {
 		return s.refuse(w, r, say, live, f, overloaded())
 	}
 	defer s.config.Calm.Leave(calm.Hold)

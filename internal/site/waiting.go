@@ -246,7 +246,7 @@ func (s *Site) mayEnter(w http.ResponseWriter, r *http.Request, visit *gate.Visi
 		return err
 	}
 	tell(w, standing)
-	if !s.config.Calm.Enter(calm.Hold) {
+	if !s.config.Calm.Wait(r.Context(), calm.Hold) {
 		return overloaded()
 	}
 	return nil
