@@ -31,6 +31,10 @@ export async function altcha(box: HTMLElement, words: Words, action: string): Pr
   }
   for (const [name, value] of Object.entries(options)) widget.setAttribute(name, String(value))
   box.replaceChildren(widget)
+  // Its pictures say nothing that the words beside them do not.
+  new MutationObserver(() => widget.querySelectorAll('svg').forEach((picture) => picture.setAttribute('aria-hidden', 'true'))).observe(widget, {
+    childList: true, subtree: true,
+  })
   return {
     solve: () =>
       new Promise((resolve, reject) => {
