@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gapura/internal/audit"
+	"gapura/internal/registration"
 	"gapura/internal/store"
 )
 
@@ -18,10 +19,10 @@ type auditCommand struct {
 func (c auditCommand) Run(p *program) error {
 	return p.withStore(p.ctx, func(ctx context.Context, s *store.Store) error {
 		findings, err := p.audit(ctx, s, c.Slug)
-		if err != nil {
+		if err != nil && !errors.Is(err, registration.ErrUnreadable) {
 			return err
 		}
-		if len(findings) == 0 {
+		if len(findings) == 0 && err == nil {
 			p.announce("there are no events yet")
 		}
 		broken := false
@@ -32,6 +33,9 @@ func (c auditCommand) Run(p *program) error {
 			}
 			p.announce("%s  %2d  %-28s  %s", verdict, f.Invariant, f.Event, f.Text)
 		}
+		if err != nil {
+			return damaged(err)
+		}
 		if broken {
 			return errNo
 		}
@@ -39,7 +43,8 @@ func (c auditCommand) Run(p *program) error {
 	})
 }
 
-// audit checks one event, or all of them for an empty slug.
+// audit checks one event, or all of them for an empty slug. With events that cannot be read it also returns an error that wraps
+// ErrUnreadable.
 func (p *program) audit(ctx context.Context, s *store.Store, slug string) ([]audit.Finding, error) {
 	keys, err := appKeys(p.cfg)
 	if err != nil {
@@ -49,9 +54,9 @@ func (p *program) audit(ctx context.Context, s *store.Store, slug string) ([]aud
 	if err != nil {
 		return nil, err
 	}
-	events, err := s.Events(ctx)
-	if err != nil {
-		return nil, err
+	events, unreadable := s.Events(ctx)
+	if unreadable != nil && !errors.Is(unreadable, registration.ErrUnreadable) {
+		return nil, unreadable
 	}
 	var all []audit.Finding
 	seen := false
@@ -73,7 +78,10 @@ func (p *program) audit(ctx context.Context, s *store.Store, slug string) ([]aud
 			return nil, fmt.Errorf("audit %s: %w", stored.Event.Slug, err)
 		}
 	}
-	if !seen && slug != "" {
+	switch {
+	case slug == "" || !seen && unreadable != nil:
+		return all, unreadable
+	case !seen:
 		return nil, errors.New("there is no such event: gapura event list shows them")
 	}
 	return all, nil

@@ -163,13 +163,13 @@ func (p *program) roomSigner(ctx context.Context, s *store.Store) (*waitroom.Sig
 
 func findEvent(ctx context.Context, s *store.Store, slug string) (int64, *event.Event, error) {
 	all, err := s.Events(ctx)
-	if err != nil {
-		return 0, nil, err
-	}
 	for _, stored := range all {
 		if stored.Event.Slug == slug {
-			return stored.ID, stored.Event, nil
+			return stored.ID, stored.Event, nil // whatever else is damaged
 		}
+	}
+	if err != nil {
+		return 0, nil, err
 	}
 	return 0, nil, fmt.Errorf("there is no event %q: gapura event list shows them", slug)
 }

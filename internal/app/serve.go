@@ -248,18 +248,23 @@ type eventListCommand struct{}
 func (eventListCommand) Run(p *program) error {
 	return p.withStore(p.ctx, func(ctx context.Context, s *store.Store) error {
 		all, err := s.Events(ctx)
-		if err != nil {
-			return err
-		}
-		if len(all) == 0 {
+		if len(all) == 0 && err == nil {
 			p.announce("there are no events yet: gapura event apply FILE makes one")
 		}
 		for _, stored := range all {
 			e := stored.Event
 			p.announce("%-40s %-6s opens %s  %s", e.Slug, e.Code, e.Rules.OpensAt.In(e.Location()).Format("2006-01-02 15:04 MST"), e.Name.In(p.cfg.AppLocale))
 		}
-		return nil
+		return damaged(err)
 	})
+}
+
+// damaged says what to do about events that cannot be read.
+func damaged(err error) error {
+	if errors.Is(err, registration.ErrUnreadable) {
+		return fmt.Errorf("apply the files of these events again: %w", err)
+	}
+	return err
 }
 
 type eventShowCommand struct {
@@ -269,16 +274,11 @@ type eventShowCommand struct {
 // Run prints the event's counters.
 func (c eventShowCommand) Run(p *program) error {
 	return p.withStore(p.ctx, func(ctx context.Context, s *store.Store) error {
-		all, err := s.Events(ctx)
+		eventID, e, err := findEvent(ctx, s, c.Slug)
 		if err != nil {
 			return err
 		}
-		for _, stored := range all {
-			if stored.Event.Slug == c.Slug {
-				return p.show(ctx, s, stored.ID, stored.Event)
-			}
-		}
-		return fmt.Errorf("there is no event %q: gapura event list shows them", c.Slug)
+		return p.show(ctx, s, eventID, e)
 	})
 }
 

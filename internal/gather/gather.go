@@ -62,6 +62,15 @@ func (g *Gatherer[T]) Waiting() int {
 	return len(g.items)
 }
 
+// Withdraw takes everything that waits for a run away from it.
+func (g *Gatherer[T]) Withdraw() []T {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	items := g.items
+	g.items = nil
+	return items
+}
+
 // Oldest returns the item that has waited longest, if one waits.
 func (g *Gatherer[T]) Oldest() (T, bool) {
 	g.mu.Lock()

@@ -255,7 +255,7 @@ func (w *world) neverOversold(t *rapid.T) {
 func (w *world) release(row *modelOrder) {
 	row.live = false
 	deltas := map[event.Counter]Count{}
-	subtract(deltas, w.model.event, *w.ids[row])
+	shift(deltas, w.model.event, w.ids[row], Cancelled)
 	after := w.ledger.after(Decision{Deltas: deltas, LastSeq: w.ledger.LastSeq})
 	w.ledger = &after
 	for _, own := range row.submission.Claims {

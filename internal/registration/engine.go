@@ -28,11 +28,15 @@ type Limits struct {
 	// as Queue allows. A longer queue would sell no more places, it would only make everybody wait; a shorter one would run
 	// dry between two commits.
 	AimedWait time.Duration
+
+	// Patience is how long a commit may run before those who wait for it are answered without it; 0: for ever. It is longer
+	// than one wait for a lock, which may well end with it.
+	Patience time.Duration
 }
 
 // DefaultLimits bound the memory that waiting takes to about 20 MB and a batch to some 50 ms.
 func DefaultLimits() Limits {
-	return Limits{Queue: 8192, Batch: 512, MaxWait: 5 * time.Second, AimedWait: 250 * time.Millisecond}
+	return Limits{Queue: 8192, Batch: 512, MaxWait: 5 * time.Second, AimedWait: 250 * time.Millisecond, Patience: 2500 * time.Millisecond}
 }
 
 // Config is what an Engine needs.
@@ -70,7 +74,13 @@ type Engine struct {
 	hub     hub
 	work    *lifecycle.Group
 	lanes   atomic.Pointer[laneSet]
-	mu      sync.Mutex // one change of lanes at a time
+	hangs   atomic.Bool // the database took a question and did not answer
+	stale   condition   // the catalogue is not up to date
+	blind   condition   // open pages are not told of changes
+
+	mu     sync.Mutex // one change of lanes at a time
+	broken map[int64]string
+	stuck  stuckEvents
 }
 
 // laneSet is replaced as a whole whenever an event appears.
@@ -84,13 +94,14 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	if cfg.Limits == (Limits{}) {
 		cfg.Limits = DefaultLimits()
 	}
-	e := &Engine{cfg: cfg, work: lifecycle.NewGroup(context.WithoutCancel(ctx))}
+	e := &Engine{cfg: cfg, work: lifecycle.NewGroup(context.WithoutCancel(ctx)), broken: map[int64]string{}}
 	e.lanes.Store(&laneSet{})
 	if err := e.Refresh(ctx); err != nil {
 		return nil, errors.Join(err, e.Stop(ctx))
 	}
 	e.work.Every("catalogue", refreshEvery, e.refreshQuietly)
 	e.work.Every("watch", watchEvery, e.pollWatched)
+	e.work.Every("relief", relieveEvery, e.relieve)
 	return e, nil
 }
 
@@ -108,36 +119,90 @@ func (e *Engine) Stop(ctx context.Context) error {
 	return e.work.Stop(ctx)
 }
 
-// Refresh brings events and availability up to date with the database.
+// Refresh brings events and availability up to date with the database. An event that cannot be read is logged once and left
+// as it was, or out; the others go on. It fails only if the database does.
 func (e *Engine) Refresh(ctx context.Context) error {
-	revisions, err := e.cfg.Store.Revisions(ctx)
+	shut := e.shutLanes()
+	revisions, err := e.revisions(ctx)
 	if err != nil {
-		return fmt.Errorf("read revisions: %w", err)
+		return err
+	}
+	for _, l := range shut {
+		l.reopen()
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for eventID, revision := range revisions {
-		l, known := e.lanes.Load().byID[eventID]
-		if !known {
-			if err := e.openLane(ctx, eventID); err != nil {
-				return err
-			}
-			continue
+		err := e.refreshEvent(ctx, eventID, revision)
+		if err != nil && (ctx.Err() != nil || errors.Is(err, ErrUnavailable)) {
+			return err
 		}
-		if l.behind(revision) {
-			if err := l.reload(ctx); err != nil {
-				return err
-			}
-		}
+		e.noteBroken(eventID, err)
 	}
 	return nil
 }
 
+// revisions asks the database for news. One that does not answer within the engine's patience hangs: nobody waits for it
+// until it answers again.
+func (e *Engine) revisions(ctx context.Context) (map[int64]Revision, error) {
+	asked := ctx
+	if patience := e.cfg.Limits.Patience; patience > 0 {
+		var cancel context.CancelFunc
+		asked, cancel = context.WithTimeout(ctx, patience)
+		defer cancel()
+	}
+	revisions, err := e.cfg.Store.Revisions(asked)
+	e.hangs.Store(err != nil && asked.Err() != nil && ctx.Err() == nil)
+	if err != nil {
+		return nil, fmt.Errorf("read revisions: %w", err)
+	}
+	return revisions, nil
+}
+
+func (e *Engine) refreshEvent(ctx context.Context, eventID int64, revision Revision) error {
+	l, known := e.lanes.Load().byID[eventID]
+	if !known {
+		return e.openLane(ctx, eventID)
+	}
+	if l.behind(revision) {
+		return l.reload(ctx)
+	}
+	return nil
+}
+
+// noteBroken says once that an event cannot be read, and why, and once that it can be again.
+func (e *Engine) noteBroken(eventID int64, err error) {
+	before := e.broken[eventID]
+	switch {
+	case err == nil && before != "":
+		delete(e.broken, eventID)
+		e.cfg.Log.Info("an event can be read again", "event_id", eventID)
+	case err != nil && before != err.Error():
+		e.broken[eventID] = err.Error()
+		e.cfg.Log.Error("an event cannot be read and does not sell; apply its file again: gapura event apply FILE", "event_id", eventID, "error", err)
+		e.trouble(eventID, "unreadable")
+	}
+}
+
+// trouble counts what an event met, by its slug where that is known.
+func (e *Engine) trouble(eventID int64, kind string) {
+	if e.cfg.Meter == nil {
+		return
+	}
+	name := fmt.Sprintf("id %d", eventID)
+	if l, known := e.lanes.Load().byID[eventID]; known {
+		name = l.slug()
+	}
+	e.cfg.Meter.Trouble(name, kind)
+}
+
+// refreshQuietly logs the first of the failures in a row.
 func (e *Engine) refreshQuietly(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	if err := e.Refresh(ctx); err != nil && ctx.Err() == nil {
-		e.cfg.Log.Warn("the catalogue could not be refreshed; what is shown may be out of date", "error", err)
+	err := e.Refresh(ctx)
+	if e.stale.turned(err != nil) && err != nil && !errors.Is(ctx.Err(), context.Canceled) {
+		e.cfg.Log.Warn("the catalogue could not be refreshed; what is shown is out of date until the database answers", "error", err)
 	}
 }
 
@@ -194,7 +259,7 @@ func (e *Engine) Event(slug string) (Live, error) {
 // full and the key has no order that this node remembers. Otherwise it returns nil.
 func (e *Engine) Shed(slug, rawKey string) error {
 	l, ok := e.lanes.Load().bySlug[slug]
-	if !ok || !l.full() {
+	if !ok || !l.full() && !e.hangs.Load() {
 		return nil
 	}
 	if key, ok := KeyOf(rawKey); ok && e.recent.has(key) {
@@ -216,6 +281,9 @@ func (e *Engine) Register(ctx context.Context, slug, rawKey string, request Requ
 	print := fingerprint(slug, &request)
 	if existing, ok := e.recent.get(key); ok {
 		return replay(existing, print)
+	}
+	if e.hangs.Load() {
+		return Receipt{}, l.refuse(l.overloaded(errHangs))
 	}
 	f, leader := e.flights.join(key, print)
 	if !leader {
@@ -246,6 +314,9 @@ func (o Order) asAnswered() Order {
 
 // Order returns an order as it stands.
 func (e *Engine) Order(ctx context.Context, order id.ID) (Order, error) {
+	if e.hangs.Load() {
+		return Order{}, publicError(errHangs)
+	}
 	o, err := e.cfg.Store.Order(ctx, order)
 	return o, publicError(err)
 }
@@ -258,6 +329,9 @@ func (e *Engine) OrderByKey(ctx context.Context, rawKey string) (Order, error) {
 	}
 	if f, ok := e.flights.current(key); ok {
 		f.wait(ctx)
+	}
+	if e.hangs.Load() {
+		return Order{}, publicError(errHangs)
 	}
 	keyed, err := e.cfg.Store.OrderByKey(ctx, key)
 	return keyed.Order, publicError(err)

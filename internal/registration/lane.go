@@ -23,6 +23,8 @@ type lane struct {
 	claims *filter
 	queue  *gather.Gatherer[*pending]
 	began  atomic.Int64 // when the running commit began, in unix nanoseconds; 0: none runs
+	run    atomic.Pointer[run]
+	shut   atomic.Bool // a commit hung, and the database has not answered since
 
 	mu         sync.Mutex // orders the publications below
 	ledger     Ledger
@@ -42,6 +44,7 @@ type pending struct {
 	revision   int
 	since      time.Time
 	asked      bool // the database was asked for its key and claims
+	told       atomic.Bool
 	done       chan struct{}
 	receipt    Receipt
 	err        error
@@ -135,8 +138,6 @@ const commitFor = 15 * time.Second
 
 // commit is the committer: it decides a batch, makes it durable and only then answers.
 func (l *lane) commit(ctx context.Context, batch []*pending) {
-	ctx, cancel := context.WithTimeout(ctx, commitFor)
-	defer cancel()
 	begin := l.engine.cfg.Clock.Now()
 	l.began.Store(begin.UnixNano())
 	defer l.began.Store(0)
@@ -144,6 +145,8 @@ func (l *lane) commit(ctx context.Context, batch []*pending) {
 	if len(batch) == 0 {
 		return
 	}
+	ctx, end := l.begin(ctx, batch, begin)
+	defer end()
 	accepted := l.settle(ctx, batch)
 	l.learn(len(batch), l.engine.cfg.Clock.Now().Sub(begin))
 	if m := l.engine.cfg.Meter; m != nil {
@@ -169,7 +172,7 @@ func (l *lane) learn(settled int, took time.Duration) {
 
 // full reports whether one more submission would have to wait too long.
 func (l *lane) full() bool {
-	if l.queue.Full() {
+	if l.shut.Load() || l.queue.Full() {
 		return true
 	}
 	return l.engine.cfg.Limits.AimedWait > 0 && int64(l.queue.Waiting()) >= max(minRoom, l.room.Load())
@@ -180,7 +183,7 @@ func (l *lane) dropStale(batch []*pending, now time.Time) []*pending {
 	fresh := batch[:0]
 	for _, p := range batch {
 		if now.Sub(p.since) > l.engine.cfg.Limits.MaxWait {
-			p.answer(Receipt{}, l.refuse(l.overloaded(nil)))
+			l.turnAway(p, l.overloaded(nil))
 			continue
 		}
 		fresh = append(fresh, p)
@@ -188,9 +191,20 @@ func (l *lane) dropStale(batch []*pending, now time.Time) []*pending {
 	return fresh
 }
 
-func (p *pending) answer(r Receipt, err error) {
+// answer wakes who waits, unless somebody else has answered before: a commit that took too long ends after its answers.
+func (p *pending) answer(r Receipt, err error) (first bool) {
+	if !p.told.CompareAndSwap(false, true) {
+		return false
+	}
 	p.receipt, p.err = r, err
 	close(p.done)
+	return true
+}
+
+func (l *lane) turnAway(p *pending, refusal *fault.Fault) {
+	if p.answer(Receipt{}, refusal) {
+		_ = l.refuse(refusal)
+	}
 }
 
 // attempts is how often a batch is tried before it is cut in two to find what stands in its way.
@@ -218,7 +232,7 @@ func (l *lane) settle(ctx context.Context, batch []*pending) int {
 		case errors.Is(err, ErrDuplicate):
 			l.trouble("duplicate")
 			thorough = true
-		case errors.Is(err, ErrContention) && patient.Err() == nil:
+		case errors.Is(err, ErrContention) && patient.Err() == nil && !l.run.Load().over():
 			l.trouble("contention")
 			pause(ctx, attempt)
 		case errors.Is(err, ErrRejected):
@@ -262,13 +276,13 @@ func (l *lane) apart(ctx context.Context, batch []*pending, cause error) int {
 func (l *lane) poison(p *pending, cause error) {
 	l.log().Error("a registration could not be stored", "error", cause)
 	if errors.Is(cause, ErrRejected) {
-		p.answer(Receipt{}, l.refuse(&fault.Fault{
+		l.turnAway(p, &fault.Fault{
 			Code: fault.ValidationFailed, Cause: cause,
 			Fields: []fault.Field{{Pointer: "", Code: "not_storable"}},
-		}))
+		})
 		return
 	}
-	p.answer(Receipt{}, l.refuse(l.overloaded(cause)))
+	l.turnAway(p, l.overloaded(cause))
 }
 
 // giveUp answers a batch that the database could not take.
@@ -277,17 +291,20 @@ func (l *lane) giveUp(batch []*pending, cause error) {
 	l.logOnceASecond("registrations are refused as overloaded until the database answers again; "+advice(cause), cause)
 	for _, p := range batch {
 		if errors.Is(cause, ErrCommitUnknown) {
-			p.answer(Receipt{}, l.refuse(fault.Wrap(fault.OutcomeUnknown, cause).After(jitter())))
+			l.turnAway(p, fault.Wrap(fault.OutcomeUnknown, cause).After(jitter()))
 			continue
 		}
-		p.answer(Receipt{}, l.refuse(l.overloaded(cause)))
+		l.turnAway(p, l.overloaded(cause))
 	}
 }
 
 // advice says what the operator can do.
 func advice(cause error) string {
-	if errors.Is(cause, ErrContention) {
+	switch {
+	case errors.Is(cause, ErrContention):
 		return "another session holds a lock on the event: end its transaction"
+	case errors.Is(cause, ErrUnreadable):
+		return "apply the event's file again"
 	}
 	return "check that it runs, that its disk has room and that it is writable"
 }
@@ -313,6 +330,10 @@ type trial struct {
 
 func (l *lane) try(ctx context.Context, batch []*pending, thorough bool) (trial, error) {
 	var t trial
+	r := l.run.Load()
+	if err := r.reopen(); err != nil {
+		return t, err
+	}
 	err := l.engine.cfg.Store.InEvent(ctx, l.id, func(tx Tx) error {
 		ledger, err := tx.Ledger(ctx, l.stored.Load())
 		if err != nil {
@@ -335,7 +356,10 @@ func (l *lane) try(ctx context.Context, batch []*pending, thorough bool) (trial,
 		if err := tx.Insert(ctx, orders); err != nil {
 			return err
 		}
-		return tx.Advance(ctx, t.decision.LastSeq, t.decision.Deltas)
+		if err := tx.Advance(ctx, t.decision.LastSeq, t.decision.Deltas); err != nil {
+			return err
+		}
+		return r.seal()
 	})
 	if errors.Is(err, ErrNothing) {
 		err = nil
@@ -480,7 +504,7 @@ func (l *lane) answer(batch []*pending, t trial) int {
 			l.remember(p, KeyedOrder{Fingerprint: p.submission.Fingerprint, Order: *outcome.Replay})
 			p.answer(Receipt{Order: outcome.Replay.asAnswered(), Replayed: true}, nil)
 		case outcome.Refusal != nil:
-			p.answer(Receipt{}, l.refuse(l.complete(outcome.Refusal)))
+			l.turnAway(p, l.complete(outcome.Refusal))
 		default:
 			accepted++
 			l.remember(p, KeyedOrder{Fingerprint: p.submission.Fingerprint, Order: *outcome.Accepted})

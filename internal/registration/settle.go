@@ -51,7 +51,7 @@ func (e *Engine) Settle(ctx context.Context, order id.ID, decide func(ctx contex
 			return nil
 		}
 		after.Status, after.Version = status, after.Version+1
-		return e.move(ctx, tx, ledger, now, s.Order, status)
+		return e.move(ctx, tx, ledger, now, orders, status)
 	})
 	if err != nil {
 		return known, publicError(err)
@@ -92,40 +92,54 @@ func (e *Engine) placesOf(ledger *Ledger, p *Participant) []event.Counter {
 	return ledger.Event.CountersOf(p.Category, p.Answers, -1)
 }
 
-// move writes a change of state with its places and claims.
-func (e *Engine) move(ctx context.Context, tx Tx, ledger *Ledger, now time.Time, o Order, to Status) error {
-	again := !o.Status.Live() && to.Live()
+// move writes a change of the orders' state with their places and claims.
+func (e *Engine) move(ctx context.Context, tx Tx, ledger *Ledger, now time.Time, orders []Order, to Status) error {
 	deltas := map[event.Counter]Count{}
+	var given, taken []OwnedClaim
+	ids := make([]id.ID, len(orders))
+	for i := range orders {
+		o := &orders[i]
+		ids[i] = o.ID
+		shift(deltas, ledger.Event, o, to)
+		switch {
+		case o.Status.Live() && !to.Live():
+			given = append(given, e.claimsOf(ledger, *o)...)
+		case !o.Status.Live() && to.Live():
+			taken = append(taken, e.claimsOf(ledger, *o)...)
+			if err := tx.LeaveTiers(ctx, o.ID); err != nil {
+				return err
+			}
+		}
+	}
+	if err := tx.Release(ctx, given); err != nil {
+		return err
+	}
+	if err := tx.Claim(ctx, taken); err != nil {
+		return fmt.Errorf("take the place again: %w", err)
+	}
+	if err := tx.SetStatus(ctx, now, ids, to); err != nil {
+		return err
+	}
+	return tx.Advance(ctx, ledger.LastSeq, deltas)
+}
+
+// shift adds to deltas what the counters change by when an order comes to that state. Who has had no place in between takes
+// it again outside of the tiers.
+func shift(deltas map[event.Counter]Count, e *event.Event, o *Order, to Status) {
+	again := !o.Status.Live() && to.Live()
 	for i := range o.Participants {
 		p := &o.Participants[i]
 		tier := p.Tier
 		if again {
 			tier = -1
 		}
-		for _, c := range ledger.Event.CountersOf(p.Category, p.Answers, tier) {
+		for _, c := range e.CountersOf(p.Category, p.Answers, tier) {
 			d := deltas[c]
 			d.Taken += places(to) - places(o.Status)
 			d.Held += holds(to) - holds(o.Status)
 			deltas[c] = d
 		}
 	}
-	switch claims := e.claimsOf(ledger, o); {
-	case o.Status.Live() && !to.Live():
-		if err := tx.Release(ctx, claims); err != nil {
-			return err
-		}
-	case again:
-		if err := tx.Claim(ctx, claims); err != nil {
-			return fmt.Errorf("take the place again: %w", err)
-		}
-		if err := tx.LeaveTiers(ctx, o.ID); err != nil {
-			return err
-		}
-	}
-	if err := tx.SetStatus(ctx, now, []id.ID{o.ID}, to); err != nil {
-		return err
-	}
-	return tx.Advance(ctx, ledger.LastSeq, deltas)
 }
 
 func places(s Status) int {

@@ -19,6 +19,8 @@ var (
 	ErrRejected = errors.New("value rejected")
 	// ErrUnavailable: no connection, a full disk, a read-only database. Nothing was written.
 	ErrUnavailable = errors.New("database unavailable")
+	// ErrUnreadable: what is stored does not decode, although the database is well.
+	ErrUnreadable = errors.New("stored text is damaged")
 	// ErrCommitUnknown: the connection was lost at COMMIT; the transaction may or may not be durable.
 	ErrCommitUnknown = errors.New("commit outcome unknown")
 )
@@ -37,8 +39,9 @@ type Store interface {
 	OrderByKey(ctx context.Context, key Key) (KeyedOrder, error)
 	// States returns the status and version of those of the orders that exist.
 	States(ctx context.Context, orders []id.ID) ([]Change, error)
-	// DueHolds returns at most limit unpaid orders whose hold ended before now, the longest overdue first.
-	DueHolds(ctx context.Context, now time.Time, limit int) ([]Due, error)
+	// DueHolds returns at most limit unpaid orders whose hold ended before now, the longest overdue first, but none of the
+	// events in except.
+	DueHolds(ctx context.Context, now time.Time, except []int64, limit int) ([]Due, error)
 	// NextExpiry returns when the event's next hold ends; zero if there is none.
 	NextExpiry(ctx context.Context, eventID int64) (time.Time, error)
 }

@@ -85,10 +85,10 @@ func (e *Engine) pollWatched(ctx context.Context) {
 	for len(orders) > 0 {
 		n := min(len(orders), watchChunk)
 		changes, err := e.cfg.Store.States(ctx, orders[:n])
+		if e.blind.turned(err != nil) && err != nil && ctx.Err() == nil {
+			e.cfg.Log.Warn("open pages are not told of changes until the database answers", "error", err)
+		}
 		if err != nil {
-			if ctx.Err() == nil {
-				e.cfg.Log.Warn("open pages could not be told of changes", "error", err)
-			}
 			return
 		}
 		for _, c := range changes {

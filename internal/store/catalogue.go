@@ -63,6 +63,10 @@ func (s *Store) revise(
 		return fmt.Errorf("lock event %d: %w", eventID, err)
 	}
 	old, err := ledger(ctx, tx, eventID, state, nil)
+	if errors.Is(err, registration.ErrUnreadable) {
+		// The new definition replaces a damaged one: it is held to what is sold, as there is nothing else to compare it with.
+		old, err = ledger(ctx, tx, eventID, state, &registration.Stored{Revision: state.Revision, Event: e})
+	}
 	if err != nil {
 		return err
 	}

@@ -178,7 +178,15 @@ func definition(ctx context.Context, db bun.IDB, eventID int64) (*event.Event, e
 	if err := db.NewRaw("SELECT definition FROM events WHERE id = ?", eventID).Scan(ctx, &text); err != nil {
 		return nil, fmt.Errorf("read event %d: %w", eventID, err)
 	}
-	return event.Decode([]byte(text))
+	return decode(eventID, text)
+}
+
+func decode(eventID int64, text string) (*event.Event, error) {
+	e, err := event.Decode([]byte(text))
+	if err != nil {
+		return nil, fmt.Errorf("event %d: %w: %w", eventID, registration.ErrUnreadable, err)
+	}
+	return e, nil
 }
 
 // OrdersByKey looks the orders behind keys up, those of other events included: a key is a key everywhere.
@@ -518,7 +526,7 @@ func (e *eventTx) Release(ctx context.Context, claims []registration.OwnedClaim)
 	return nil
 }
 
-// Events returns every event.
+// Events returns every event that can be read. If there are others, it also returns an error that wraps ErrUnreadable.
 func (s *Store) Events(ctx context.Context) ([]registration.Stored, error) {
 	var rows []struct {
 		ID         int64
@@ -530,15 +538,17 @@ func (s *Store) Events(ctx context.Context) ([]registration.Stored, error) {
 	if err != nil {
 		return nil, s.dialect.classify(fmt.Errorf("read events: %w", err))
 	}
-	all := make([]registration.Stored, len(rows))
-	for i, r := range rows {
-		e, err := event.Decode([]byte(r.Definition))
+	all := make([]registration.Stored, 0, len(rows))
+	var damaged error
+	for _, r := range rows {
+		e, err := decode(r.ID, r.Definition)
 		if err != nil {
-			return nil, err
+			damaged = errors.Join(damaged, err)
+			continue
 		}
-		all[i] = registration.Stored{ID: r.ID, Revision: r.Revision, Event: e}
+		all = append(all, registration.Stored{ID: r.ID, Revision: r.Revision, Event: e})
 	}
-	return all, nil
+	return all, damaged
 }
 
 // Revisions returns the revision of every event and how often its counters changed.
@@ -629,14 +639,18 @@ func (s *Store) States(ctx context.Context, orders []id.ID) ([]registration.Chan
 	return all, nil
 }
 
-// DueHolds returns at most limit unpaid orders whose hold ended before now, the longest overdue first.
-func (s *Store) DueHolds(ctx context.Context, now time.Time, limit int) ([]registration.Due, error) {
+// DueHolds returns at most limit unpaid orders whose hold ended before now, the longest overdue first, but none of the events in
+// except.
+func (s *Store) DueHolds(ctx context.Context, now time.Time, except []int64, limit int) ([]registration.Due, error) {
 	var rows []struct {
 		ID      id.ID
 		EventID int64
 	}
-	err := s.reads.NewRaw("SELECT id, event_id FROM orders WHERE hold_until < ? ORDER BY hold_until LIMIT ?", milliseconds(now), limit).
-		Scan(ctx, &rows)
+	query, args := "SELECT id, event_id FROM orders WHERE hold_until < ?", []any{milliseconds(now)}
+	if len(except) > 0 {
+		query, args = query+" AND +event_id NOT IN (?)", append(args, bun.In(except)) // the plus: see NextExpiry
+	}
+	err := s.reads.NewRaw(query+" ORDER BY hold_until LIMIT ?", append(args, limit)...).Scan(ctx, &rows)
 	if err != nil {
 		return nil, s.dialect.classify(fmt.Errorf("read due holds: %w", err))
 	}

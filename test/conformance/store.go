@@ -435,15 +435,19 @@ func storeHolds(t *testing.T, d *Database) {
 	must(t, Write(t, s, eventID, late, first, NewOrder(eventID, 3, Free), NewOrder(eventID, 4, ends(at))))
 	second := NewOrder(other, 5, ends(at.Add(-time.Second)))
 	must(t, Write(t, s, other, second))
-	due, err := s.DueHolds(t.Context(), at, 10)
+	due, err := s.DueHolds(t.Context(), at, nil, 10)
 	must(t, err)
 	want := []registration.Due{{Order: first.Order.ID, EventID: eventID}, {Order: second.Order.ID, EventID: other}}
 	if diff := cmp.Diff(want, due); diff != "" {
 		t.Errorf("due (-want +got):\n%s", diff)
 	}
-	due, err = s.DueHolds(t.Context(), at, 1)
+	due, err = s.DueHolds(t.Context(), at, nil, 1)
 	if err != nil || len(due) != 1 || due[0].Order != first.Order.ID {
 		t.Errorf("the longest overdue: %v, %v", due, err)
+	}
+	due, err = s.DueHolds(t.Context(), at, []int64{eventID, other + 1}, 10)
+	if err != nil || len(due) != 1 || due[0].Order != second.Order.ID {
+		t.Errorf("without the first event: %v, %v", due, err)
 	}
 	for event, want := range map[int64]time.Time{eventID: first.Order.ExpiresAt, other: second.Order.ExpiresAt, other + 1: {}} {
 		if next, err := s.NextExpiry(t.Context(), event); err != nil || !next.Equal(want) {
