@@ -22,6 +22,7 @@ type Policy struct {
 	Limit       int           // attempts; after the last the job is a dead letter
 	Base, Cap   time.Duration // of the back-off between attempts
 	Concurrency int           // attempts at the same time in one process; 0: as many as its queue has workers
+	Exclusive   bool          // two attempts of one job never run beside each other, also after a carrier lost the first
 }
 
 // Policy returns how jobs of kind k are tried. A kind that asks somebody else is tried for hours, because their outages last
@@ -33,11 +34,11 @@ func (k Kind) Policy() Policy {
 	case PaymentConfirm, PaymentAsk, PaymentRefund:
 		return Policy{Provider: Midtrans, Timeout: 30 * time.Second, Limit: 25, Base: 2 * time.Second, Cap: 15 * time.Minute}
 	case MailSend:
-		return Policy{Provider: SMTP, Timeout: time.Minute, Limit: 20, Base: 5 * time.Second, Cap: 30 * time.Minute}
+		return Policy{Provider: SMTP, Timeout: time.Minute, Limit: 20, Base: 5 * time.Second, Cap: 30 * time.Minute, Exclusive: true}
 	case MailConfirm: // a code that comes after half an hour is worth nothing
-		return Policy{Provider: SMTP, Timeout: time.Minute, Limit: 12, Base: 2 * time.Second, Cap: 5 * time.Minute}
+		return Policy{Provider: SMTP, Timeout: time.Minute, Limit: 12, Base: 2 * time.Second, Cap: 5 * time.Minute, Exclusive: true}
 	case MailBroadcast:
-		return Policy{Provider: SMTP, Timeout: 10 * time.Minute, Limit: 20, Base: 5 * time.Second, Cap: 30 * time.Minute, Concurrency: 2}
+		return Policy{Provider: SMTP, Timeout: 10 * time.Minute, Limit: 20, Base: 5 * time.Second, Cap: 30 * time.Minute, Concurrency: 2, Exclusive: true}
 	case TicketRender, InvoiceRender:
 		return Policy{Timeout: time.Minute, Limit: 10, Base: time.Second, Cap: 5 * time.Minute, Concurrency: 4}
 	}

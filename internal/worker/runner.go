@@ -75,6 +75,7 @@ type Runner struct {
 	ended    context.Context // ends when outcomes can no longer be written down
 	end      context.CancelFunc
 	strange  sync.Map // kinds without a handler that were reported
+	underway underway
 }
 
 // kind is what the runner knows about one.
@@ -147,6 +148,14 @@ func (r *Runner) attempt(ctx context.Context, s jobs.Sending) (outcome jobs.Outc
 		case <-ctx.Done():
 			return outcome, false
 		}
+	}
+	if k.policy.Exclusive {
+		if !r.exclude(ctx, s) {
+			return outcome, false
+		}
+		var over func()
+		ctx, over = r.underway.begin(ctx, s)
+		defer over()
 	}
 	if k.guard == nil {
 		return r.run(ctx, k, s, jobs.Pass{}), true

@@ -55,6 +55,12 @@ func (b *book) CurrentSends(context.Context, []int64) (map[int64]int, error) {
 	return b.current, b.away
 }
 
+func (b *book) set(job int64, sends int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.current = map[int64]int{job: sends}
+}
+
 func (b *book) setAway(err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -411,6 +417,97 @@ func TestTheTokenBucket(t *testing.T) {
 			t.Errorf("%d calls in %s", calls, took)
 		}
 	}, guarded)
+}
+
+func exclusively(c *worker.Config) {
+	c.Policies = func(jobs.Kind) jobs.Policy {
+		return jobs.Policy{Timeout: time.Hour, Limit: 9, Base: time.Second, Cap: time.Second, Exclusive: true}
+	}
+}
+
+// A carrier that lost a job whose worker lives: the newer sending, here or elsewhere, finds the older one gone.
+func TestANewerSendingTakesOver(t *testing.T) {
+	t.Parallel()
+	for name, elsewhere := range map[string]bool{"in this process": false, "in another": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var mu sync.Mutex
+			atOnce, most, ended := 0, 0, 0
+			long := func(ctx context.Context, _ jobs.Job) error {
+				mu.Lock()
+				atOnce++
+				most = max(most, atOnce)
+				mu.Unlock()
+				defer func() { mu.Lock(); defer mu.Unlock(); atOnce-- }()
+				select {
+				case <-time.After(time.Minute):
+					return nil
+				case <-ctx.Done():
+					mu.Lock()
+					defer mu.Unlock()
+					ended++
+					return ctx.Err()
+				}
+			}
+			inBubble(t, long, func(t *testing.T, b *bench) {
+				watched, stop := context.WithCancel(t.Context())
+				var all, watching sync.WaitGroup
+				watching.Go(func() {
+					for pauseIn(watched, worker.YieldEvery()) {
+						b.Yield(watched)
+					}
+				})
+				b.book.set(1, 1)
+				all.Go(func() { b.Do(t.Context(), sending()) })
+				time.Sleep(11 * time.Second) // past its lease, which the relay goes on renewing
+				if mu.Lock(); ended != 0 {
+					t.Error("an attempt that nobody replaced was ended")
+				}
+				mu.Unlock()
+				b.book.set(1, 2)
+				again := sending(func(s *jobs.Sending) { s.Sends = 2 })
+				if elsewhere {
+					time.Sleep(3 * time.Second) // as long as the other worker waits
+					mu.Lock()
+					if ended != 1 {
+						t.Error("the older sending has not yielded")
+					}
+					mu.Unlock()
+				}
+				all.Go(func() { b.Do(t.Context(), again) })
+				all.Wait()
+				stop()
+				watching.Wait()
+				if most != 1 || ended != 1 {
+					t.Errorf("%d at once, %d yielded", most, ended)
+				}
+				synctest.Wait()
+				if last := b.book.outcomes[len(b.book.outcomes)-1]; last.End != jobs.Done || last.Sends != 2 {
+					t.Errorf("at last sending %d is %s", last.Sends, last.End)
+				}
+			}, exclusively)
+		})
+	}
+}
+
+func pauseIn(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func TestARetryWaitsForNobody(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(context.Context, jobs.Job) error { return nil }, func(t *testing.T, b *bench) {
+		began := time.Now()
+		b.run(t, sending(func(s *jobs.Sending) { s.Sends, s.Attempt = 3, 3 })) // after two failures
+		if took := time.Since(began); took != 0 {
+			t.Errorf("it waited %s", took)
+		}
+	}, exclusively)
 }
 
 func TestPlanningHandsOverWhatFollows(t *testing.T) {

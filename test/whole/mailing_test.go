@@ -11,6 +11,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"gapura/test/peers"
 )
 
 // letter is a mail that was written to disk.
@@ -132,4 +135,111 @@ func TestAMailing(t *testing.T) {
 		t.Errorf("the second mailing reached %v", second)
 	}
 	i.clean(t)
+}
+
+// mailingShop is a mailing to n confirmed participants on a real MariaDB and Redis that is released, and the mail server.
+func mailingShop(t *testing.T, n int) (i *installation, redis *peers.RedisServer, post *postOffice) {
+	t.Helper()
+	i, redis, post = onMariaDB(t, peers.PrivateMariaDB(t)), peers.PrivateRedis(t), openPostOffice(t)
+	host, port, _ := strings.Cut(post.address, ":")
+	i.environment = append(i.environment, "QUEUE_CONNECTION=redis", "REDIS_URL="+redis.URL(0), "APP_URL=http://127.0.0.1:1",
+		"MAIL_MAILER=smtp", "MAIL_HOST="+host, "MAIL_PORT="+port, "MAIL_RATE=100000")
+	i.apply(t, 2*n)
+	i.exec(t, fmt.Sprintf("INSERT INTO orders (id, event_id, seq, number, status, version, total, contact_name, contact_email, contact_phone, locale, "+
+		"idem_key, fingerprint, created_at) SELECT UNHEX(LPAD(HEX(seq), 32, '0')), 1, seq, CONCAT('N-', seq), 'confirmed', 1, 0, 'Siti', "+
+		"CONCAT('c', seq, '@example.id'), '', 'id', UNHEX(LPAD(HEX(seq), 32, '0')), UNHEX(LPAD(HEX(seq), 32, '0')), 0 FROM seq_1_to_%d", n/2))
+	i.exec(t, fmt.Sprintf("INSERT INTO participants (order_id, position, category, name, email, phone, birth_date, gender, answers, tier, price) "+
+		"SELECT UNHEX(LPAD(HEX(1 + (seq - 1) DIV 2), 32, '0')), 1 + seq %% 2, 'fun', 'Siti Aminah', CONCAT('p', seq, '@example.id'), '', '1994-05-02', "+
+		"'female', '', -1, 0 FROM seq_1_to_%d", n))
+	text := filepath.Join(i.directory, "news.md")
+	if err := os.WriteFile(text, []byte(strings.Repeat("Rutenya **berubah**, dan nomor dada diambil besok.\n\n", 20)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	i.must(t, "mail", "broadcast", "night-run", "--subject-id", "Kabar", "--body", text)
+	return i, redis, post
+}
+
+// work starts a `gapura work`.
+func (i *installation) work(t *testing.T) *worker {
+	t.Helper()
+	w := &worker{installation: i}
+	if err := w.start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = w.kill() })
+	return w
+}
+
+// sent waits until the mailing has ended for n recipients.
+func (i *installation) sent(t *testing.T, n int, within time.Duration) {
+	t.Helper()
+	end := time.Now().Add(within)
+	for i.count(t, "SELECT sent + skipped FROM broadcasts") < n {
+		if time.Now().After(end) {
+			t.Fatalf("not within %s: %s", within, i.must(t, "queue", "list"))
+		}
+		wait(t.Context(), 200*time.Millisecond)
+	}
+}
+
+// A mailing to 100,000 participants on a real MariaDB and Redis, sent by `gapura work` over SMTP: each of them gets one mail, and
+// the worker never has more than 100 MB in RAM, its own code included.
+func TestAMailingToAHundredThousand(t *testing.T) {
+	peers.Long(t)
+	const recipients = 100_000
+	i, _, post := mailingShop(t, recipients)
+	w, began := i.work(t), time.Now()
+	i.sent(t, recipients, 20*time.Minute)
+	took, peak := time.Since(began), peakMemory(t, w.process.Pid)
+	kinds, twice := post.sorted()
+	if len(post.came) != recipients || twice > 0 {
+		t.Errorf("%d mails, %d of them twice: %v", len(post.came), twice, kinds)
+	}
+	t.Logf("%d mails in %s, %.0f a second; the worker had at most %.1f MB in RAM", recipients, took.Round(time.Second),
+		recipients/took.Seconds(), float64(peak)/1e6)
+	if peak > 100e6 {
+		t.Errorf("the worker had %.1f MB in RAM", float64(peak)/1e6)
+	}
+}
+
+// Redis is wiped while two workers send chunks of a mailing through a slow server. Whoever does a chunk yields to the worker that
+// it is sent to again, so that only a message that was just being sent can arrive twice. Without yielding 502 did.
+func TestRedisIsWipedInTheMiddleOfAMailing(t *testing.T) {
+	peers.Long(t)
+	const recipients = 1500
+	i, redis, post := mailingShop(t, recipients)
+	post.slow.Store(int64(60 * time.Millisecond)) // a chunk of 250 then takes 15 s, longer than a lease
+	i.work(t)
+	i.work(t)
+	(&counter{installation: i, post: post}).soon(t, "the first mails", func() bool {
+		post.mu.Lock()
+		defer post.mu.Unlock()
+		return len(post.came) > 100
+	})
+	if err := (&shop{redis: redis}).flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	i.sent(t, recipients, 3*time.Minute)
+	_, twice := post.sorted()
+	if len(post.came) != recipients || twice > 8 {
+		t.Errorf("%d mails, %d of them twice", len(post.came), twice)
+	}
+	t.Logf("%d mails, %d of them twice", len(post.came), twice)
+}
+
+// peakMemory is the most that a process has had in RAM, in bytes, as the kernel counts.
+func peakMemory(t *testing.T, pid int) int {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Skip("the peak is read from /proc, which only Linux has")
+	}
+	for line := range strings.Lines(string(text)) {
+		var kilobytes int
+		if n, _ := fmt.Sscanf(line, "VmHWM: %d kB", &kilobytes); n == 1 {
+			return kilobytes * 1024
+		}
+	}
+	t.Fatalf("no VmHWM in\n%s", text)
+	return 0
 }
