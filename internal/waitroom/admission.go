@@ -23,6 +23,7 @@ type Admission struct {
 	Outstanding float64 `json:"outstanding"` // orders to be expected from those who have entered
 	Shown       float64 `json:"shown"`       // the rate that is published
 	Saturated   bool    `json:"saturated"`   // the engine has once shown its limit
+	Calm        float64 `json:"calm"`        // seconds since it last was busy
 }
 
 // Tuning are the constants of the controller.
@@ -39,7 +40,7 @@ type Tuning struct {
 // click with a filled form takes a crowd.
 func DefaultTuning() Tuning {
 	return Tuning{
-		Capacity: 500, Share: 0.7, Target: 100 * time.Millisecond, Stall: time.Second,
+		Capacity: 1000, Share: 0.7, Target: 100 * time.Millisecond, Stall: time.Second,
 		Reaction: 5 * time.Second,
 	}
 }
@@ -102,6 +103,10 @@ func (a *Admission) room(remaining int64) int64 {
 	return int64(math.Ceil((float64(remaining) - a.Outstanding) / a.Share))
 }
 
+// calmed is after how many seconds without pressure an engine is thought to manage more than when it was busy: at its true limit
+// it is steered to have some all the time.
+const calmed = 4
+
 // observe learns the capacity while the engine has work waiting, and the share from what comes in: what was done, and by
 // how much the work that waits has grown.
 func (a *Admission) observe(t Tuning, r Reading, dt float64) {
@@ -113,13 +118,21 @@ func (a *Admission) observe(t Tuning, r Reading, dt float64) {
 		return // a stalled engine says nothing about what it manages otherwise, nor about what comes in
 	}
 	a.Ordering += (orders - a.Ordering) * fade(dt, 3)
-	switch busy := r.Pressure > t.Target/2; {
+	busy := r.Pressure > t.Target/2
+	if a.Calm += dt; busy {
+		a.Calm = 0
+	}
+	switch {
 	case busy && a.Saturated:
 		a.Capacity += (max(a.Ordering, 1) - a.Capacity) * fade(dt, 10)
 	case busy:
-		a.Saturated, a.Capacity = true, max(a.Ordering, orders, 1)
-	case !a.Saturated && a.Ordering > 0.65*a.Capacity:
-		a.Capacity *= 1 + 0.5*dt // orders follow entries after Reaction: this overshoots by at most 1/0.65
+		// Half at once and more if it stays busy: at opening the whole crowd makes the machine slow for some seconds, when hardly
+		// anybody has ordered yet.
+		a.Saturated, a.Capacity = true, max(a.Ordering, orders, a.Capacity/2, 1)
+	case !a.Saturated && a.Ordering > 0.5*a.Capacity:
+		a.Capacity *= 1 + dt // orders follow entries after Reaction: this overshoots by at most 1/0.5
+	case a.Calm > calmed && a.Ordering > 0.8*a.Capacity:
+		a.Capacity *= 1 + 0.1*dt // what made it busy has passed
 	case a.Ordering > 0.93*a.Capacity:
 		a.Capacity *= 1 + 0.02*dt
 	}

@@ -194,6 +194,26 @@ func TestAdmissionFollowsTheEngine(t *testing.T) {
 	}
 }
 
+// In the seconds of opening the crowd's arrival keeps the machine busy, when hardly anybody has ordered yet. That is not the
+// engine's limit: once it has passed, the rate rises to what the engine manages.
+func TestAdmissionForgetsTheStormOfAnOpening(t *testing.T) {
+	t.Parallel()
+	for _, capacity := range []float64{300, 2000, 6000} {
+		e := newEngine(9, capacity, 0.95)
+		traces := simulate(e, DefaultTuning(), 120, func(at float64, r *Reading) {
+			if at < 4 {
+				r.Pressure = max(r.Pressure, 300*time.Millisecond)
+			}
+		})
+		early, _, _ := summary(traces[20:30])
+		mean, _, worst := summary(traces[75:])
+		t.Logf("%.0f a second: %.0f%% after 20 s, %.0f%% after 75 s, worst pressure then %v", capacity, 100*early/capacity, 100*mean/capacity, worst)
+		if early < 0.1*capacity || mean < 0.85*capacity {
+			t.Errorf("of %.0f orders a second only %.0f after 20 s and %.0f after 75 s", capacity, early, mean)
+		}
+	}
+}
+
 // As places run out entries stop, with few let in for nothing; when holds return, as many enter as there are places.
 func TestAdmissionStopsWhenPlacesRunOut(t *testing.T) {
 	t.Parallel()
