@@ -165,7 +165,7 @@ func (n *node) startWorkers() {
 // handler joins pages and API.
 func (n *node) handler() (http.Handler, error) {
 	api := httpapi.New(httpapi.Config{
-		Desk: n.engine, Queue: n.rooms, Cashier: n.cashier(), Files: n.fulfilment.service, Gates: n.fulfilment.gates, Clock: clock.System{}, Log: n.program.log, BaseURL: n.program.cfg.baseURL(), Ready: n.ready,
+		Desk: n.engine, Queue: n.rooms, Cashier: n.cashier(), Files: n.fulfilment.service, Gates: n.fulfilment.gates, Clock: clock.System{}, Log: n.program.log, BaseURL: n.program.cfg.baseURL(), Locale: n.program.cfg.AppLocale, Ready: n.ready,
 		Metrics: n.telemetry.handler(), Stopped: n.stopped,
 		Gate: n.guard.gate, Calm: n.guard.calm, Challenger: n.guard.challenger, Cache: n.guard.cache,
 	})
@@ -188,7 +188,7 @@ func (n *node) handler() (http.Handler, error) {
 	}
 	origin := http.NewCrossOriginProtection()
 	origin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		httpapi.WriteProblem(w, r, n.program.cfg.baseURL(), errCrossOrigin)
+		httpapi.WriteProblem(w, r, n.program.cfg.baseURL(), n.program.cfg.AppLocale, errCrossOrigin)
 	}))
 	return n.lastWords(n.telemetry.observe(origin.Handler(mux))), nil
 }

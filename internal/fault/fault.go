@@ -13,6 +13,8 @@ type Code string
 
 // The codes of the public contract.
 const (
+	BadRequest           Code = "bad_request"
+	HeaderTooLarge       Code = "header_too_large"
 	BadJSON              Code = "bad_json"
 	TooLarge             Code = "too_large"
 	UnsupportedMediaType Code = "unsupported_media_type"
@@ -46,7 +48,7 @@ const (
 // Codes lists every code; a test proves that each has an HTTP status and a sentence in every language.
 func Codes() []Code {
 	return []Code{
-		BadJSON, TooLarge, UnsupportedMediaType, ValidationFailed, KeyMissing, KeyReused, KeyInFlight, SoldOut,
+		BadRequest, HeaderTooLarge, BadJSON, TooLarge, UnsupportedMediaType, ValidationFailed, KeyMissing, KeyReused, KeyInFlight, SoldOut,
 		PriceChanged, AlreadyRegistered, NotOpen, Closed, QueuePassRequired, ConfirmationRequired, CaptchaFailed, RateLimited, Overloaded,
 		OutcomeUnknown, NoSuchEvent, NoSuchOrder, NotAllowed, WrongState, PaymentUnavailable, NotReady, CrossOrigin, NotFound, MethodNotAllowed, Internal,
 	}

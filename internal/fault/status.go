@@ -4,7 +4,7 @@ package fault
 // with the same.
 func (c Code) HTTPStatus() int {
 	switch c {
-	case BadJSON, KeyMissing:
+	case BadRequest, BadJSON, KeyMissing:
 		return 400
 	case NotAllowed:
 		return 401
@@ -24,6 +24,8 @@ func (c Code) HTTPStatus() int {
 		return 422
 	case RateLimited:
 		return 429
+	case HeaderTooLarge:
+		return 431
 	case Overloaded, OutcomeUnknown, PaymentUnavailable, NotReady:
 		return 503
 	}

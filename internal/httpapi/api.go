@@ -37,6 +37,7 @@ type Config struct {
 	Cache      *cache.Shared // nil: prepared documents are not shared with other nodes
 	Clock      clock.Clock
 	Log        *slog.Logger
+	Locale     string                          // id or en: the language of answers to those who prefer neither; id if empty
 	BaseURL    string                          // without a slash at its end, such as https://daftar.example.id
 	Ready      func(ctx context.Context) error // nil error: this node can take traffic
 	Metrics    http.Handler                    // Prometheus' format
@@ -52,12 +53,14 @@ type API struct {
 	openapi  []byte
 	bodies   bodies
 	problems problems
-	streams  atomic.Int64 // open now
+	pages    map[string]*finished // of the problems
+	streams  atomic.Int64         // open now
 }
 
 // New returns the API's handler. It answers every path below /api/, /webhooks/ and its own few others.
 func New(cfg Config) *API {
 	a := &API{cfg: cfg, mux: http.NewServeMux(), prepared: prepared{shared: cfg.Cache}}
+	a.pages = problemPages(cfg.Locale)
 	a.routes = a.table()
 	for _, r := range a.routes {
 		if r.handler != nil {

@@ -188,7 +188,7 @@ func TestTheDocumentAndTheRoutesAgree(t *testing.T) {
 	for path, item := range c["paths"].(map[string]any) {
 		for method := range item.(map[string]any) {
 			documented++
-			target := strings.NewReplacer("{slug}", "night-run", "{id}", "0198f1c2-0000-7000-8000-000000000001", "{key}", "some-key").Replace(path)
+			target := strings.NewReplacer("{slug}", "night-run", "{id}", "0198f1c2-0000-7000-8000-000000000001", "{key}", "some-key", "{code}", "sold-out").Replace(path)
 			w := f.ask(strings.ToUpper(method), target, "{}", "Content-Type", "application/json")
 			if w.Code == 405 || strings.Contains(w.Body.String(), `"not_found"`) {
 				t.Errorf("%s %s is documented and answers %d", method, path, w.Code)

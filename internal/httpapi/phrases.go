@@ -23,6 +23,10 @@ type problemPhrase struct{ title, detail phrase }
 // problemPhrases and fieldPhrases are made once and never written to: at an opening tens of thousands of refusals a second
 // are looked up in them.
 var problemPhrases = map[fault.Code]problemPhrase{
+	fault.BadRequest: {phrase{"Permintaan tidak terbaca", "Malformed request"},
+		phrase{"Ini bukan permintaan HTTP yang benar.", "This is not a correct HTTP request."}},
+	fault.HeaderTooLarge: {phrase{"Header terlalu besar", "Headers too large"},
+		phrase{"Alamat dan header permintaan melebihi batas.", "The request's address and headers exceed the limit."}},
 	fault.BadJSON: {phrase{"JSON tidak terbaca", "Malformed JSON"},
 		phrase{"Isi permintaan bukan JSON yang benar.", "The request body is not valid JSON."}},
 	fault.TooLarge: {phrase{"Terlalu besar", "Too large"},

@@ -63,22 +63,27 @@ func (p *prepared) serve(w http.ResponseWriter, r *http.Request, name string, no
 	if err != nil {
 		return err
 	}
+	w.Header()["Cache-Control"] = cacheControl
+	f.write(w, r, jsonType)
+	return nil
+}
+
+// write answers with the document, or says that the client has it already.
+func (f *finished) write(w http.ResponseWriter, r *http.Request, contentType []string) {
 	h := w.Header()
-	h["Cache-Control"] = cacheControl
 	h["Etag"] = f.etag
 	h["Vary"] = varyEncoding
 	if match := r.Header.Get("If-None-Match"); match != "" && strings.Contains(match, f.etag[0][len("W/"):]) {
 		w.WriteHeader(http.StatusNotModified)
-		return nil
+		return
 	}
 	body := f.choose(r.Header.Get("Accept-Encoding"))
 	if body.encoding != nil {
 		h["Content-Encoding"] = body.encoding
 	}
-	h["Content-Type"], h["Content-Length"] = jsonType, body.length
+	h["Content-Type"], h["Content-Length"] = contentType, body.length
 	// A client that is gone cannot be told so.
 	_, _ = w.Write(body.body)
-	return nil
 }
 
 // choose returns the smallest form that the client takes.

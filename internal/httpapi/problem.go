@@ -36,19 +36,30 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 		w.WriteHeader(statusClientGone)
 		return
 	}
-	writeProblem(w, r, asFault(err), func(f *fault.Fault, locale string) []byte { return a.problems.encode(f, a.cfg.BaseURL, locale) })
+	writeProblem(w, r, asFault(err), func(f *fault.Fault, locale string) []byte { return a.problems.encode(f, a.cfg.BaseURL, locale) }, a.cfg.Locale)
 	if status := statusOf(fault.CodeOf(err)); status == http.StatusInternalServerError {
 		a.cfg.Log.LogAttrs(r.Context(), slog.LevelError, "a request failed",
 			slog.String("route", r.Pattern), slog.Any("error", err))
 	}
 }
 
-// WriteProblem answers err as a problem document in the language of the request.
-func WriteProblem(w http.ResponseWriter, r *http.Request, baseURL string, err error) {
-	writeProblem(w, r, asFault(err), func(f *fault.Fault, locale string) []byte { return encodeProblem(f, baseURL, locale) })
+// WriteProblem answers err as a problem document in the language of the request, or in locale if it has none.
+func WriteProblem(w http.ResponseWriter, r *http.Request, baseURL, locale string, err error) {
+	writeProblem(w, r, asFault(err), func(f *fault.Fault, locale string) []byte { return encodeProblem(f, baseURL, locale) }, locale)
 }
 
-func writeProblem(w http.ResponseWriter, r *http.Request, f *fault.Fault, encode func(f *fault.Fault, locale string) []byte) {
+// ProblemText returns the problem document for what is no request: nobody can tell its language. status replaces the code's own.
+func ProblemText(code fault.Code, status int, baseURL, locale string) []byte {
+	body := problemBody(fault.New(code), baseURL, locale)
+	body["status"] = status
+	text, err := json.Marshal(body)
+	if err != nil {
+		return []byte(`{"code":"internal","status":500}`) // only our own types are encoded here
+	}
+	return text
+}
+
+func writeProblem(w http.ResponseWriter, r *http.Request, f *fault.Fault, encode func(f *fault.Fault, locale string) []byte, otherwise string) {
 	h := w.Header()
 	if f.RetryAfter > 0 {
 		h["Retry-After"] = []string{retryAfter(f.RetryAfter)}
@@ -56,7 +67,7 @@ func writeProblem(w http.ResponseWriter, r *http.Request, f *fault.Fault, encode
 	if f.Code == fault.NotAllowed {
 		h.Set("WWW-Authenticate", "Bearer")
 	}
-	writeBytes(w, statusOf(f.Code), "application/problem+json", encode(f, localeOf(r)))
+	writeBytes(w, statusOf(f.Code), "application/problem+json", encode(f, localeOf(r, otherwise)))
 }
 
 // problems keeps the documents that differ in nothing but code and language. A stampede is mostly refused with one of them,
@@ -94,7 +105,7 @@ func problemBody(f *fault.Fault, baseURL, locale string) map[string]any {
 	for k, v := range f.Params {
 		body[k] = v
 	}
-	body["type"] = baseURL + "/problems/" + strings.ReplaceAll(string(f.Code), "_", "-")
+	body["type"] = baseURL + problemPath + slugOf(f.Code)
 	body["title"] = titleOf(f.Code, locale)
 	body["status"] = statusOf(f.Code)
 	body["code"] = f.Code
@@ -126,9 +137,13 @@ func fieldProblems(fields []fault.Field, locale string) []fieldProblem {
 	return out
 }
 
-// localeOf returns the language that Accept-Language prefers of the two, Indonesian if it has none or likes both as much.
-func localeOf(r *http.Request) string {
+// localeOf returns the language that Accept-Language prefers of the two; otherwise, if it has neither; the first of them, if it
+// likes both as much.
+func localeOf(r *http.Request, otherwise string) string {
 	best, locale := 0.0, "id"
+	if otherwise == "en" {
+		locale = "en"
+	}
 	for asked := range strings.SplitSeq(r.Header.Get("Accept-Language"), ",") {
 		tag, parameter, _ := strings.Cut(asked, ";")
 		tag, _, _ = strings.Cut(strings.ToLower(strings.TrimSpace(tag)), "-")

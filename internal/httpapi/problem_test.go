@@ -4,11 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"html"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -180,8 +183,11 @@ func TestLocale(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.Header.Set("Accept-Language", header)
-		if got := localeOf(r); got != want {
+		if got := localeOf(r, "id"); got != want {
 			t.Errorf("%q: %s, want %s", header, got, want)
+		}
+		if got := localeOf(r, "en"); got != want && strings.Contains(header, want) {
+			t.Errorf("%q where English is the default: %s, want %s", header, got, want)
 		}
 	}
 }
@@ -203,5 +209,59 @@ func TestAVisitorWhoHungUpIsNoError(t *testing.T) {
 	}
 	if w := f.post("k", goodOrder); w.Code != http.StatusInternalServerError {
 		t.Errorf("cancelled by ourselves while the visitor waits: %d", w.Code)
+	}
+}
+
+// The type of every problem leads to a page that says in both languages what it means and what to do.
+func TestEveryCodeHasAPage(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	said := map[string]fault.Code{}
+	for _, code := range fault.Codes() {
+		path := strings.TrimPrefix(problemBody(fault.New(code), "https://daftar.example.id", "id")["type"].(string), "https://daftar.example.id")
+		w := f.ask("GET", path, "")
+		if w.Code != 200 || w.Header().Get("Content-Type") != "text/html; charset=utf-8" || w.Header().Get("Cache-Control") == "no-store" {
+			t.Errorf("%s: %d %v", path, w.Code, w.Header())
+		}
+		act := problemActs[code]
+		for _, text := range []string{string(code), strconv.Itoa(statusOf(code)), titleOf(code, "id"), titleOf(code, "en"), meaningOf(code, "id"), meaningOf(code, "en"), act.id, act.en} {
+			if text == "" || !strings.Contains(html.UnescapeString(w.Body.String()), text) {
+				t.Errorf("%s does not say %q", path, text)
+			}
+		}
+		if other, again := said[act.en]; again || act.id == act.en || strings.Contains(w.Body.String(), "%!") {
+			t.Errorf("%s says the same as %s, or in both languages", code, other)
+		}
+		said[act.en] = code
+		if w := f.ask("GET", path, "", "If-None-Match", w.Header().Get("Etag")); w.Code != http.StatusNotModified || w.Body.Len() > 0 {
+			t.Errorf("%s again: %d", path, w.Code)
+		}
+	}
+	if len(problemActs) != len(fault.Codes()) {
+		t.Errorf("%d explanations for %d codes", len(problemActs), len(fault.Codes()))
+	}
+	if w := f.ask("GET", "/problems/no-such-code", ""); w.Code != 404 || w.Header().Get("Content-Type") != "application/problem+json" {
+		t.Errorf("an unknown code: %d %v", w.Code, w.Header())
+	}
+}
+
+// Where APP_LOCALE is en, those who prefer neither language are answered in English, and pages begin with it.
+func TestTheDefaultLanguage(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	english := New(Config{Desk: f.desk, Clock: f.clock, Log: slog.New(slog.DiscardHandler), Locale: "en"})
+	for header, want := range map[string]string{"": "No such event", "fr": "No such event", "id": "Acara tidak ditemukan"} {
+		r := httptest.NewRequest("GET", "/api/v1/events/none", nil)
+		r.Header.Set("Accept-Language", header)
+		w := httptest.NewRecorder()
+		english.ServeHTTP(w, r)
+		if !strings.Contains(w.Body.String(), want) {
+			t.Errorf("Accept-Language %q: %s", header, w.Body)
+		}
+	}
+	w := httptest.NewRecorder()
+	english.ServeHTTP(w, httptest.NewRequest("GET", "/problems/overloaded", nil))
+	if !strings.Contains(w.Body.String(), `<html lang="en">`) || !strings.Contains(w.Body.String(), "<h1>Overloaded</h1>") {
+		t.Errorf("the page: %.200s", w.Body)
 	}
 }

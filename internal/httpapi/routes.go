@@ -253,6 +253,11 @@ func (a *API) serverRoutes() []route {
 			success: 200, contentType: "text/plain",
 		},
 		{
+			method: "GET", path: problemPath + "{code}", handler: a.handle(a.getProblem), id: "getProblem",
+			summary: "What a problem's type means and what to do about it, for people; a code with dashes", success: 200,
+			contentType: "text/html", faults: []fault.Code{fault.NotFound},
+		},
+		{
 			method: "GET", path: "/openapi.json", handler: http.HandlerFunc(a.getOpenAPI), id: "openapi", summary: "This document", success: 200,
 		},
 	}

@@ -230,6 +230,8 @@ func problemSentences() map[string]event.Text {
 func faultSentences() map[string]event.Text {
 	return map[string]event.Text{
 		"fault.unknown":                 {ID: "Pendaftaran ditolak. Coba sekali lagi.", EN: "The registration was refused. Please try again."},
+		"fault.bad_request":             {ID: "Permintaan ini tidak bisa dibaca. Muat ulang halaman lalu coba lagi.", EN: "This request cannot be read. Reload the page and try again."},
+		"fault.header_too_large":        {ID: "Peramban mengirim terlalu banyak data. Hapus cookie situs ini lalu muat ulang.", EN: "The browser sends too much. Delete this site's cookies and reload."},
 		"fault.bad_json":                {ID: "Data yang dikirim tidak bisa dibaca. Muat ulang halaman lalu coba lagi.", EN: "What was sent cannot be read. Reload the page and try again."},
 		"fault.too_large":               {ID: "Isian terlalu besar untuk dikirim.", EN: "The form is too large to send."},
 		"fault.unsupported_media_type":  {ID: "Format kiriman tidak didukung. Muat ulang halaman lalu coba lagi.", EN: "That format is not supported. Reload the page and try again."},
