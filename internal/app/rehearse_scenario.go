@@ -110,7 +110,7 @@ func (c rehearseCommand) bots(p *program) error {
 		{name: rehearse.Text{ID: "tanpa bot", EN: "without bots"}, suffix: "orang"},
 		{name: rehearse.Text{ID: "dengan bot", EN: "with bots"}, suffix: "bot"},
 	} {
-		r.places, r.room, r.hold, r.opens = places, true, c.Hold, time.Now().Add(c.Lead+5*time.Second)
+		r.places, r.room, r.hold, r.opens = places, true, c.Hold, time.Now().Add(c.Lead+4*time.Second)
 		slug, err := p.makeRehearsal(r)
 		if err != nil {
 			return err

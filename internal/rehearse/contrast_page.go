@@ -109,7 +109,8 @@ func (c *Contrast) tiles() []tile {
 		{whole(b.Bots.Orders), "", "pesanan bot, tidak satu pun dibayar", "orders of bots, none of them paid", ""},
 	}
 	if late, known := c.Delay(); known {
-		out = append(out, tile{number(late / c.With.Plan.Room.Hold.Seconds()), "×", "masa tahan lebih lama sampai semua tempat ada pada orang", "holds longer until people have all places", ""})
+		out = append(out, tile{comma(late/c.With.Plan.Room.Hold.Seconds(), 1), "×",
+			"masa tahan lebih lama sampai 95% dari tempat itu ada pada orang", "holds longer until people have 95% of those places", ""})
 	}
 	return out
 }

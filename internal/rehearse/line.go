@@ -11,6 +11,7 @@ import (
 
 	"gapura/internal/rehearse/crowd"
 	"gapura/internal/rehearse/room"
+	"gapura/internal/rehearse/wire"
 )
 
 // line is the crowd's side of a waiting room: who has which ticket and pass, and what the public state was when.
@@ -309,8 +310,24 @@ func (w *worker) stepCode(s *Step, err error) Code {
 		return CodeTicket
 	case Enter:
 		return CodePass
+	case Prod:
+		return luckCode(&w.answer)
 	default:
 		return CodeState
+	}
+}
+
+// luckCode names what a bot got that tried its luck.
+func luckCode(a *wire.Answer) Code {
+	switch {
+	case a.Status != 201:
+		return CodeState
+	case member(a.Body, "pass") != "":
+		return CodePass
+	case member(a.Body, "ticket") != "":
+		return CodeTicket
+	default:
+		return CodeAcknowledged
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -115,9 +116,7 @@ func writeSummaryJSON(w io.Writer, r *Result) error {
 		recoveries = append(recoveries, map[string]any{"after": rec.After, "at_ms": ms(rec.At), "before_per_second": rec.Before,
 			"took_ms": ms(rec.Took), "recovered": rec.Took >= 0})
 	}
-	out := json.NewEncoder(w)
-	out.SetIndent("", "  ")
-	return out.Encode(map[string]any{
+	doc := map[string]any{
 		"event": r.Slug, "run": r.Run, "seed": r.Plan.Crowd.Seed, "started": r.Started, "demand": describe(r.Plan.Crowd.Demand),
 		"source": r.Source, "connections": r.Plan.Connections, "orders": len(r.Orders), "people": r.People,
 		"offered": r.Offered, "unanswered": r.Unanswered, "acknowledged": r.Acknowledged, "places": r.Places, "places_given_back": r.GivenBack,
@@ -127,5 +126,26 @@ func writeSummaryJSON(w io.Writer, r *Result) error {
 		"latency_ms": latency(r.Latency), "client_queue_ms": latency(r.ClientQueue), "journey_ms": latency(r.Journey),
 		"overloaded_ms": latency(r.Refusal), "answers": r.ByCode, "places_by_category": r.ByCategory,
 		"recoveries": recoveries, "idle_open": r.IdleOpen, "findings": r.Findings, "clean": r.Clean(),
-	})
+	}
+	if rr := r.Room; rr != nil {
+		doc["waiting_room"] = map[string]any{
+			"opens_ms": ms(rr.Opens), "wanted": rr.Sold.Wanted, "had": rr.Sold.Had, "success": rr.Sold.Share(), "outcomes": rr.named(),
+			"came_in_first_second": rr.Offered, "sent_in_first_second": rr.Sent, "unanswered": rr.broken(), "best_per_second": rr.Best,
+			"first_answer_ms": latency(rr.First), "ticket_ms": latency(rr.Tickets), "poll_ms": latency(rr.Looks), "pass_ms": latency(rr.Passes),
+			"bots": map[string]any{"number": rr.Bots.Number, "requests": rr.Bots.Requests, "tickets": rr.Bots.Tickets,
+				"passes": rr.Bots.Passes, "orders": rr.Bots.Orders},
+		}
+	}
+	out := json.NewEncoder(w)
+	out.SetIndent("", "  ")
+	return out.Encode(doc)
+}
+
+// named returns how those without an order fared, by name.
+func (rr *RoomResult) named() map[string]int {
+	named := map[string]int{}
+	for o, n := range rr.Outcomes {
+		named[strings.ReplaceAll(outcomeNames[o].EN, " ", "_")] = n
+	}
+	return named
 }

@@ -67,7 +67,7 @@ func roomTiles(r *Result) []tile {
 		{comma(100*rr.Sold.Share(), 1), "%", "orang mendapat pesanan", "of the people have an order", "good"},
 		{whole(rr.Sold.Had), "", "dari " + whole(rr.Sold.Wanted) + " orang yang menginginkannya", "of " + whole(rr.Sold.Wanted) + " people who wanted one", ""},
 	}
-	if rr.Offered > 0 {
+	if q := r.Plan.Crowd.Queue; q.Early == 0 && rr.Offered > 0 { // else the second of opening is nothing special
 		value, unit := splitDuration(rr.First.P99)
 		out = append(out, tile{whole(rr.Offered), "", "orang datang pada detik pembukaan", "people came in the second of opening", ""},
 			tile{value, unit, "99 dari 100 mendapat jawaban pertama paling lama", "99 in 100 had a first answer within", ""})

@@ -1,0 +1,94 @@
+package whole
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"gapura/internal/rehearse"
+	"gapura/test/peers"
+)
+
+// gathering is what a rehearsal's summary says about a waiting room.
+type gathering struct {
+	Clean    bool
+	Findings []rehearse.Finding
+	Room     struct {
+		Wanted, Had, Unanswered int
+		Bots                    struct{ Number, Requests, Tickets, Passes, Orders int }
+	} `json:"waiting_room"`
+}
+
+// People draw, wait and enter a real server's waiting room, first among themselves and then among bots: with captchas to solve,
+// limits on and addresses behind a proxy. Nothing forged counts, no check is broken, and people get the places in the end.
+func TestPeopleAmongBots(t *testing.T) {
+	t.Parallel()
+	i := onMariaDB(t, peers.MariaDB(t))
+	i.environment = append(i.environment, "TRUSTED_PROXIES=127.0.0.1", "CAPTCHA_PROVIDER=altcha", "DRAW_CLOSES_BEFORE=1s")
+	n := i.serve(t)
+	w := &worker{installation: i} // it lets the holds expire
+	if err := w.start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = w.kill() })
+	directory := filepath.Join(t.TempDir(), "report")
+	out := rehearsal(t, i, "--url", n.url(), "--scenario", "bots", "--people", "100", "--bot-share", "0.2", "--lead", "3s", "--hold", "1s",
+		"--patience", "11s", "--reaction", "500ms", "--connections", "32", "--out", directory)
+	without, with := read(t, filepath.Join(directory, rehearse.WithoutDirectory)), read(t, filepath.Join(directory, rehearse.WithDirectory))
+	for name, g := range map[string]gathering{"without bots": without, "with bots": with} {
+		for _, f := range rehearse.Broken(g.Findings) {
+			t.Errorf("%s: %s: %d of %d broken: %v", name, f.Title.EN, f.Broken, f.Checked, f.Examples)
+		}
+		if g.Room.Had == 0 || g.Room.Unanswered > 0 {
+			t.Errorf("%s: %d of %d people have an order, %d requests were not answered", name, g.Room.Had, g.Room.Wanted, g.Room.Unanswered)
+		}
+	}
+	if b := with.Room.Bots; b.Orders == 0 || b.Tickets < b.Number/2 || b.Requests < 500 {
+		t.Errorf("the bots were idle: %+v", b)
+	}
+	// In these seconds not all places that bots held have come back. The target of 5% is measured with thousands and more time.
+	if with.Room.Had*100 < without.Room.Had*60 {
+		t.Errorf("%d people have an order, without bots %d had\n%s", with.Room.Had, without.Room.Had, out)
+	}
+	t.Logf("%d of %d people have an order, without bots %d; %+v", with.Room.Had, with.Room.Wanted, without.Room.Had, with.Room.Bots)
+	i.must(t, "audit")
+}
+
+// rehearsal runs one, whose verdict may be either.
+func rehearsal(t *testing.T, i *installation, args ...string) string {
+	t.Helper()
+	binary, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	command := exec.CommandContext(ctx, binary, append([]string{"rehearse"}, args...)...)
+	command.Env, command.Dir = i.environment, i.directory
+	out, err := command.CombinedOutput()
+	if command.ProcessState == nil || command.ProcessState.ExitCode() > 1 {
+		t.Fatalf("gapura rehearse: %v\n%s", err, out)
+	}
+	return string(out)
+}
+
+func read(t *testing.T, directory string) (g gathering) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(directory, rehearse.SummaryFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &g); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{rehearse.ReportFile, rehearse.AttemptsFile} {
+		if _, err := os.Stat(filepath.Join(directory, name)); err != nil {
+			t.Error(err)
+		}
+	}
+	return g
+}
