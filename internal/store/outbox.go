@@ -234,7 +234,7 @@ func (s *Store) ResendJobs(ctx context.Context, checked []jobs.Sending, until ti
 			for i := range rows {
 				rows[i].Sends++
 				sending := rows[i].sending(until)
-				sending.Due = dueOf(part, rows[i].ID)
+				sending.Due, sending.Lost = dueOf(part, rows[i].ID), true
 				again = append(again, sending)
 			}
 		}

@@ -209,7 +209,7 @@ func TestResendJobs(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantArgs(t, "sent again", again, "2")
-		if again[0].Sends != 2 || !again[0].Due.Equal(checked[2].Due) || !again[0].Until.Equal(o.now.Add(testLease)) {
+		if again[0].Sends != 2 || !again[0].Lost || !again[0].Due.Equal(checked[2].Due) || !again[0].Until.Equal(o.now.Add(testLease)) {
 			t.Errorf("the second sending: %+v", again[0])
 		}
 		if again, err = o.ResendJobs(t.Context(), checked[2:], o.now.Add(testLease)); err != nil {

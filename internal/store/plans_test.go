@@ -437,7 +437,7 @@ func (p *plans) ran(w writtenQuery) bool {
 
 type writtenQuery struct {
 	at, text string
-	pattern        *regexp.Regexp // of the shapes that it can have
+	pattern  *regexp.Regexp // of the shapes that it can have
 }
 
 var startsQuery = regexp.MustCompile(`^\s*(SELECT|UPDATE|DELETE FROM|INSERT INTO|WITH) `)

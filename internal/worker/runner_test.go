@@ -465,7 +465,7 @@ func TestANewerSendingTakesOver(t *testing.T) {
 				}
 				mu.Unlock()
 				b.book.set(1, 2)
-				again := sending(func(s *jobs.Sending) { s.Sends = 2 })
+				again := sending(func(s *jobs.Sending) { s.Sends, s.Lost = 2, true })
 				if elsewhere {
 					time.Sleep(3 * time.Second) // as long as the other worker waits
 					mu.Lock()
@@ -499,11 +499,12 @@ func pauseIn(ctx context.Context, d time.Duration) bool {
 	}
 }
 
+// Otherwise all that an open breaker sent back would go through the workers at one in three seconds.
 func TestARetryWaitsForNobody(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(context.Context, jobs.Job) error { return nil }, func(t *testing.T, b *bench) {
 		began := time.Now()
-		b.run(t, sending(func(s *jobs.Sending) { s.Sends, s.Attempt = 3, 3 })) // after two failures
+		b.run(t, sending(func(s *jobs.Sending) { s.Sends, s.Attempt = 9, 3 })) // after two failures and six deferrals
 		if took := time.Since(began); took != 0 {
 			t.Errorf("it waited %s", took)
 		}

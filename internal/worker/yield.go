@@ -91,10 +91,7 @@ func (r *Runner) Yield(ctx context.Context) {
 	}
 }
 
-// exclude gives an older sending of the same job the time to yield. A sending that follows a failure has none before it.
+// exclude gives an older sending of the same job the time to yield, if there may be one.
 func (r *Runner) exclude(ctx context.Context, s jobs.Sending) bool {
-	if s.Sends <= s.Attempt {
-		return true
-	}
-	return pause(ctx, yieldFor)
+	return !s.Lost || pause(ctx, yieldFor)
 }
