@@ -280,13 +280,17 @@ func (n *node) serve(listener net.Listener, ready func()) error {
 	server := &http.Server{
 		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-		ConnState: m.watch,
 	}
 	if err := n.serveProfiles(); err != nil {
 		return errors.Join(err, listener.Close(), n.stop(nil))
 	}
+	lot := newParking(listener, n.work, crowded, parkAfter)
+	server.ConnState = func(conn net.Conn, state http.ConnState) {
+		m.watch(conn, state)
+		lot.watch(conn, state)
+	}
 	failed := make(chan error, 1)
-	n.work.Go("http", func(context.Context) { failed <- server.Serve(listener) })
+	n.work.Go("http", func(context.Context) { failed <- server.Serve(lot) })
 	ready()
 	select {
 	case err = <-failed:
