@@ -12,7 +12,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := app.Run(ctx, os.Args[1:], app.System{Out: os.Stdout, Err: os.Stderr, Directory: "."})
+	code := app.Run(ctx, os.Args[1:], app.System{Out: os.Stdout, Err: os.Stderr, Directory: ".", Process: true})
 	stop()
 	os.Exit(code)
 }

@@ -18,6 +18,7 @@ type System struct {
 	Out, Err    io.Writer
 	Environment []string // NAME=value; nil: the process's own
 	Directory   string   // where .env lies
+	Process     bool     // the command is the whole process: what libraries print goes to its log too
 }
 
 // Exit codes of every command.
@@ -91,6 +92,9 @@ func Run(ctx context.Context, args []string, system System) (code int) {
 		return complain(system.Err, err, exitUsage)
 	}
 	log := slog.New(slog.NewJSONHandler(system.Err, &slog.HandlerOptions{Level: cfg.level()}))
+	if system.Process {
+		captureLibraries(log)
+	}
 	p := &program{ctx: ctx, system: system, cfg: cfg, log: log}
 	if err := parsed.Run(p); err != nil && !errors.Is(err, errNo) {
 		return complain(system.Err, err, exitNo)

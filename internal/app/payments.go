@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"path/filepath"
 	"time"
 
@@ -91,7 +90,7 @@ func (n *node) startStandin() (payment.Gateway, error) {
 
 func (n *node) runStandin(server *standin.Server, listener net.Listener) {
 	server.Start(n.work)
-	pages := &http.Server{Handler: server.Handler(), ReadHeaderTimeout: readHeaderTimeout}
+	pages := n.program.newServer(server.Handler())
 	n.work.Go("payment stand-in pages", func(ctx context.Context) {
 		stop := context.AfterFunc(ctx, func() { _ = pages.Close(); server.Close() })
 		defer stop()

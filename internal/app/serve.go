@@ -23,6 +23,11 @@ type serveCommand struct{}
 
 // Run serves until it is told to stop.
 func (serveCommand) Run(p *program) error {
+	return p.serve(p.embedded(), func(*node) { p.announce("Gapura serves %s", p.cfg.baseURL()) })
+}
+
+// serve runs a node with its server until it is told to stop, and calls ready when it answers.
+func (p *program) serve(workers bool, ready func(*node)) error {
 	n, err := p.openNode(p.ctx)
 	if err != nil {
 		return err
@@ -31,10 +36,10 @@ func (serveCommand) Run(p *program) error {
 	if err != nil {
 		return errors.Join(err, n.stop(nil))
 	}
-	if err := n.start(p.embedded()); err != nil {
+	if err := n.start(workers); err != nil {
 		return errors.Join(err, listener.Close(), n.stop(nil))
 	}
-	return n.serve(listener, func() { p.announce("Gapura serves %s", p.cfg.baseURL()) })
+	return n.serve(listener, func() { ready(n) })
 }
 
 func (p *program) listen() (net.Listener, error) {
@@ -45,7 +50,7 @@ func (p *program) listen() (net.Listener, error) {
 	if p.cfg.AppURL == "" {
 		p.cfg.HTTPAddr = listener.Addr().String() // port 0 has become a real one
 	}
-	return listener, nil
+	return p.refusals(listener), nil
 }
 
 func (p *program) announce(format string, args ...any) {
@@ -117,18 +122,7 @@ func (c demoCommand) Run(p *program) error {
 	if err := p.applyDemo(); err != nil {
 		return err
 	}
-	n, err := p.openNode(p.ctx)
-	if err != nil {
-		return err
-	}
-	listener, err := p.listen()
-	if err != nil {
-		return errors.Join(err, n.stop(nil))
-	}
-	if err := n.start(true); err != nil {
-		return errors.Join(err, listener.Close(), n.stop(nil))
-	}
-	return n.serve(listener, func() {
+	return p.serve(true, func(n *node) {
 		p.announce("\n  Gapura demo\n\n  Buka / open      %s\n  Payment stand-in %s\n  Mailbox          %s\n  Data             %s\n  Stop             Ctrl+C\n",
 			p.cfg.baseURL(), n.standinURL, n.mailboxURL(), p.cfg.DataDirectory)
 	})

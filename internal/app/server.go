@@ -277,10 +277,8 @@ func (n *node) serve(listener net.Listener, ready func()) error {
 	}
 	var m memory
 	n.work.Every("memory", memoryEvery, m.tend)
-	server := &http.Server{
-		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
-		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-	}
+	server := n.program.newServer(handler)
+	server.ReadTimeout, server.WriteTimeout, server.IdleTimeout, server.MaxHeaderBytes = readTimeout, writeTimeout, idleTimeout, maxHeaderBytes
 	if err := n.serveProfiles(); err != nil {
 		return errors.Join(err, listener.Close(), n.stop(nil))
 	}
@@ -317,7 +315,7 @@ func (n *node) serveProfiles() error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: readHeaderTimeout}
+	server := n.program.newServer(mux)
 	n.work.Go("profiles", func(ctx context.Context) {
 		stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 		defer stop()

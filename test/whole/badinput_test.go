@@ -284,7 +284,7 @@ func badBodies(t *testing.T, n *node) {
 	}
 }
 
-// badHTTP is refused by the HTTP server itself, before there is a request that a problem document could answer.
+// badHTTP is refused before there is a request that a handler could answer, with a problem document all the same.
 func badHTTP(t *testing.T, n *node) {
 	good := one()
 	head := "POST " + path + " HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nIdempotency-Key: k\r\n"
@@ -294,6 +294,8 @@ func badHTTP(t *testing.T, n *node) {
 	}{
 		"a header of 1 MB":         {head + "X-Long: " + strings.Repeat("x", 1<<20) + "\r\n\r\n", []int{431}},
 		"a thousand headers":       {head + strings.Repeat("X-Many: 0123456789012345\r\n", 1000) + "\r\n", []int{431}},
+		"a header of 10 MB":        {head + "X-Long: " + strings.Repeat("x", 10<<20) + "\r\n\r\n", []int{431}},
+		"no protocol":              {"hello\r\n\r\n", []int{400}},
 		"an address of 100 KB":     {"GET /" + strings.Repeat("x", 100<<10) + " HTTP/1.1\r\nHost: x\r\n\r\n", []int{431}},
 		"two lengths":              {head + "Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello", []int{400}},
 		"a negative length":        {head + "Content-Length: -5\r\n\r\nhello", []int{400}},
@@ -311,8 +313,19 @@ func badHTTP(t *testing.T, n *node) {
 		"HTTP/3.7":                 {"GET / HTTP/3.7\r\nHost: x\r\n\r\n", []int{400, 505}},
 		"an unknown expectation":   {head + "Expect: the-unexpected\r\nContent-Length: 2\r\n\r\n{}", []int{417}},
 	} {
-		if a := send(t, n, c.request, false); !slices.Contains(c.status, a.status) {
+		a := send(t, n, c.request, false)
+		if !slices.Contains(c.status, a.status) {
 			t.Errorf("%s: %d %.200s, want %v", name, a.status, a.body, c.status)
+		}
+		if a.status == http.StatusExpectationFailed {
+			continue // net/http answers that with an empty body
+		}
+		want := "bad_request"
+		if a.status == http.StatusRequestHeaderFieldsTooLarge {
+			want = "header_too_large"
+		}
+		if code, _ := a.problem(t); code != want || a.header.Get("Connection") != "close" {
+			t.Errorf("%s: %q %v, want %s and the end of the connection", name, code, a.header, want)
 		}
 	}
 	// With both a length and chunks, the chunks count: what follows them is no part of this request, whatever the length says.
