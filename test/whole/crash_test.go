@@ -118,7 +118,6 @@ func TestTheDatabaseIsKilledInTheMiddleOfACrowd(t *testing.T) {
 		if got := status(n, "/healthz"); got != http.StatusOK {
 			return fmt.Errorf("healthz without a database: %d", got)
 		}
-		// A transaction whose COMMIT got no answer is asked about for up to 15 s; those who come meanwhile wait with it.
 		refused := func() bool {
 			text, err := trickle(n, post("while-there-is-no-database", order(1, "Siti Aminah"), "Connection: close"), 20*time.Second)
 			return err == nil && strings.HasPrefix(string(text), "HTTP/1.1 503 ")
