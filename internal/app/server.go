@@ -275,18 +275,15 @@ func (n *node) serve(listener net.Listener, ready func()) error {
 	if err != nil {
 		return errors.Join(err, listener.Close(), n.stop(nil))
 	}
-	var m memory
-	n.work.Every("memory", memoryEvery, m.tend)
 	server := n.program.newServer(handler)
 	server.ReadTimeout, server.WriteTimeout, server.IdleTimeout, server.MaxHeaderBytes = readTimeout, writeTimeout, idleTimeout, maxHeaderBytes
 	if err := n.serveProfiles(); err != nil {
 		return errors.Join(err, listener.Close(), n.stop(nil))
 	}
 	lot := newParking(listener, n.work, crowded, parkAfter)
-	server.ConnState = func(conn net.Conn, state http.ConnState) {
-		m.watch(conn, state)
-		lot.watch(conn, state)
-	}
+	server.ConnState = lot.watch
+	m := memory{open: lot.open.Load}
+	n.work.Every("memory", memoryEvery, m.tend)
 	failed := make(chan error, 1)
 	n.work.Go("http", func(context.Context) { failed <- server.Serve(lot) })
 	ready()
