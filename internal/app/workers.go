@@ -121,7 +121,7 @@ func (n *node) startQueue(handlers map[jobs.Kind]worker.Handler) error {
 		n.work.Every("queue sweep", sweepQueueEvery, func(ctx context.Context) { n.sweepQueue(ctx, carrier) })
 	}
 	n.work.Go("relay", relay.Run)
-	n.work.Every("superseded jobs", worker.YieldEvery(), runner.Yield)
+	n.work.Every("superseded jobs", worker.YieldEvery, runner.Yield)
 	n.work.Every("backlog", backlogEvery, n.countBacklog)
 	return nil
 }

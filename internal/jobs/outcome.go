@@ -13,7 +13,6 @@ type Sending struct {
 	Job
 	Due   time.Time // when it could have begun: the start delay counts from here
 	Until time.Time // end of its lease; from then on it may have been sent again
-	Lost  bool      // the carrier had lost an earlier sending, whose worker may live
 }
 
 // End says how an attempt ended.

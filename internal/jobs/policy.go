@@ -25,6 +25,9 @@ type Policy struct {
 	Exclusive   bool          // two attempts of one job never run beside each other, also after a carrier lost the first
 }
 
+// YieldWithin is how long a job of an exclusive kind waits before it is sent again: whoever may still be at it finds out and stops.
+const YieldWithin = 3 * time.Second
+
 // Policy returns how jobs of kind k are tried. A kind that asks somebody else is tried for hours, because their outages last
 // hours; one that only computes is a fault of ours after a few minutes, and a person should see it.
 func (k Kind) Policy() Policy {

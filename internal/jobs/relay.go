@@ -23,6 +23,8 @@ type Outbox interface {
 	ClaimJobs(ctx context.Context, queue Queue, now, until time.Time, send, check int) (Claims, error)
 	// ResendJobs counts another sending of checked jobs whose lease is still that one, and returns them as they are now.
 	ResendJobs(ctx context.Context, checked []Sending, until time.Time) ([]Sending, error)
+	// PostponeJobs counts a sending as ResendJobs does, and lets the jobs wait until then.
+	PostponeJobs(ctx context.Context, checked []Sending, until time.Time) (int, error)
 	// ClearLeases ends every lease at once and returns how many.
 	ClearLeases(ctx context.Context, now time.Time, queues []Queue) (int, error)
 }
@@ -196,10 +198,19 @@ func (r *Relay) check(ctx context.Context, queue Queue, sent []Sending) error {
 	if err != nil {
 		return err
 	}
-	var lost []Sending
+	var lost, exclusive []Sending
 	for i := range sent {
-		if !alive[i] {
+		switch {
+		case alive[i]:
+		case sent[i].Kind.Policy().Exclusive:
+			exclusive = append(exclusive, sent[i])
+		default:
 			lost = append(lost, sent[i])
+		}
+	}
+	if len(exclusive) > 0 {
+		if _, err := r.Outbox.PostponeJobs(ctx, exclusive, r.Clock.Now().Add(YieldWithin)); err != nil {
+			return err
 		}
 	}
 	if len(lost) == 0 {

@@ -24,13 +24,12 @@ type payload struct {
 	Created int64  `json:"c"` // milliseconds since 1970, as the next two
 	Due     int64  `json:"d"`
 	Until   int64  `json:"u"`
-	Lost    bool   `json:"l,omitempty"`
 }
 
 func encode(s *jobs.Sending) ([]byte, error) {
 	p := payload{
 		ID: s.ID, Kind: string(s.Kind), Event: s.EventID, Version: s.Version, Arg: s.Arg, Attempt: s.Attempt, Sends: s.Sends,
-		Created: s.Created.UnixMilli(), Due: s.Due.UnixMilli(), Until: s.Until.UnixMilli(), Lost: s.Lost,
+		Created: s.Created.UnixMilli(), Due: s.Due.UnixMilli(), Until: s.Until.UnixMilli(),
 	}
 	if !s.Order.IsNil() {
 		p.Order = s.Order.String()
@@ -48,7 +47,7 @@ func decode(data []byte) (jobs.Sending, error) {
 			ID: p.ID, Kind: jobs.Kind(p.Kind), EventID: p.Event, Version: p.Version, Arg: p.Arg, Attempt: p.Attempt, Sends: p.Sends,
 			Created: moment(p.Created),
 		},
-		Due: moment(p.Due), Until: moment(p.Until), Lost: p.Lost,
+		Due: moment(p.Due), Until: moment(p.Until),
 	}
 	if p.Order == "" {
 		return s, nil

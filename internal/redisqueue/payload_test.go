@@ -17,7 +17,7 @@ func TestAPayloadIsReadAsItWasWritten(t *testing.T) {
 		Job: jobs.Job{
 			ID: 1 << 40, Kind: jobs.MailSend, EventID: 7, Order: id.New(), Version: 3, Arg: "order_confirmed", Attempt: 2, Sends: 5, Created: at,
 		},
-		Due: at.Add(time.Minute), Until: at.Add(time.Hour), Lost: true,
+		Due: at.Add(time.Minute), Until: at.Add(time.Hour),
 	}
 	bare := jobs.Sending{Job: jobs.Job{ID: 1, Kind: jobs.Noop, Attempt: 1, Sends: 1, Created: at}, Due: at, Until: at}
 	for _, want := range []jobs.Sending{whole, bare} {

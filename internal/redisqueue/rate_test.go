@@ -31,21 +31,39 @@ func TestRate(t *testing.T) {
 			t.Fatal(err)
 		}
 		options.PoolSize = 40
-		measure(t, conformance.MariaDB(t), load{options, jobs.DefaultRelayLimits(), redisqueue.DefaultLanes(), 40_000, 2000})
+		client := redis.NewClient(options)
+		defer func() { _ = client.Close() }()
+		measure(t, conformance.MariaDB(t), load{overRedis(t, client), 40_000, 2000})
 	})
 	t.Run("SQLite, in process", func(t *testing.T) {
-		group := lifecycle.NewGroup(context.Background())
-		server, err := startEmbedded(group)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer server.Close()
-		defer halt(t, group)
 		d := &conformance.Database{Driver: store.DriverSQLite, DSN: t.TempDir() + "/gapura.db"} // on a real disk
-		limits, lanes := jobs.DefaultRelayLimits(), redisqueue.DefaultLanes()                   // as internal/app has them
-		limits.Window, lanes[jobs.Bulk] = 500, redisqueue.Lane{Takers: 1, Workers: 16}
-		measure(t, d, load{server.Options(), limits, lanes, 5000, 200})
+		measure(t, d, load{inProcess(t), 40_000, 2000})
 	})
+}
+
+// path is how jobs come from the relay to the workers: receive hands them to do until ctx ends.
+type path struct {
+	carrier jobs.Carrier
+	receive func(ctx context.Context, do func(ctx context.Context, s jobs.Sending))
+}
+
+func overRedis(t *testing.T, client *redis.Client) path {
+	return path{redisqueue.NewCarrier(client, clock.System{}), func(ctx context.Context, do func(context.Context, jobs.Sending)) {
+		if err := redisqueue.Receive(ctx, client, redisqueue.DefaultLanes(), slog.New(slog.DiscardHandler), do); err != nil {
+			t.Error(err)
+		}
+	}}
+}
+
+// inProcess has the workers that one process has which does everything.
+func inProcess(t *testing.T) path {
+	local := worker.NewLocal(slog.New(slog.DiscardHandler))
+	return path{local, func(ctx context.Context, do func(context.Context, jobs.Sending)) {
+		group := lifecycle.NewGroup(ctx)
+		local.Receive(group, map[jobs.Queue]int{jobs.Bulk: 4}, do)
+		<-ctx.Done()
+		halt(t, group)
+	}}
 }
 
 // delays is a meter of start delays.
@@ -77,9 +95,7 @@ func (d *delays) quantile(q float64) time.Duration {
 
 // load is what one process gets to do, and with what.
 type load struct {
-	options *redis.Options
-	limits  jobs.RelayLimits
-	lanes   redisqueue.Lanes
+	path    path
 	backlog int // jobs that wait when it starts
 	pace    int // jobs a second after that
 }
@@ -128,11 +144,9 @@ func plan(t *testing.T, s *store.Store, n int) {
 // work runs one process with the product's own limits.
 func work(t *testing.T, s *store.Store, l load, m jobs.Meter, done *counter) (stop func()) {
 	t.Helper()
-	client := redis.NewClient(l.options)
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	relay := &jobs.Relay{
-		Outbox: s, Carrier: redisqueue.NewCarrier(client, clock.System{}), Queues: jobs.Queues(), Clock: clock.System{}, Log: log,
-		Meter: m, Limits: l.limits,
+		Outbox: s, Carrier: l.path.carrier, Queues: jobs.Queues(), Clock: clock.System{}, Log: log, Meter: m, Limits: jobs.DefaultRelayLimits(),
 	}
 	runner := worker.New(worker.Config{
 		Handlers: map[jobs.Kind]worker.Handler{jobs.Noop: func(context.Context, jobs.Job) error { return nil }},
@@ -141,12 +155,8 @@ func work(t *testing.T, s *store.Store, l load, m jobs.Meter, done *counter) (st
 	outcomes, group := lifecycle.NewGroup(context.Background()), lifecycle.NewGroup(context.Background())
 	outcomes.Go("outcomes", runner.Work)
 	group.Go("relay", relay.Run)
-	group.Go("workers", func(ctx context.Context) {
-		if err := redisqueue.Receive(ctx, client, l.lanes, log, runner.Do); err != nil {
-			t.Error(err)
-		}
-	})
-	return func() { halt(t, group); halt(t, outcomes); _ = client.Close() }
+	group.Go("workers", func(ctx context.Context) { l.path.receive(ctx, runner.Do) })
+	return func() { halt(t, group); halt(t, outcomes) }
 }
 
 // counter tells when enough has happened.

@@ -220,6 +220,16 @@ func claimed(toSend, toCheck []jobRow, until time.Time) jobs.Claims {
 
 // ResendJobs implements jobs.Outbox. A job that was finished, failed or claimed by another relay meanwhile is left out.
 func (s *Store) ResendJobs(ctx context.Context, checked []jobs.Sending, until time.Time) ([]jobs.Sending, error) {
+	return s.resend(ctx, checked, "next_at = ?, sends = sends + 1", until)
+}
+
+// PostponeJobs implements jobs.Outbox.
+func (s *Store) PostponeJobs(ctx context.Context, checked []jobs.Sending, until time.Time) (int, error) {
+	postponed, err := s.resend(ctx, checked, "next_at = ?, leased = 0, sends = sends + 1", until)
+	return len(postponed), err
+}
+
+func (s *Store) resend(ctx context.Context, checked []jobs.Sending, set string, until time.Time) ([]jobs.Sending, error) {
 	var again []jobs.Sending
 	err := s.contended(ctx, func(tx bun.Tx) error {
 		again = again[:0]
@@ -228,13 +238,13 @@ func (s *Store) ResendJobs(ctx context.Context, checked []jobs.Sending, until ti
 			if err != nil {
 				return err
 			}
-			if err := lease(ctx, tx, rows, "next_at = ?, sends = sends + 1", until); err != nil {
+			if err := lease(ctx, tx, rows, set, until); err != nil {
 				return err
 			}
 			for i := range rows {
 				rows[i].Sends++
 				sending := rows[i].sending(until)
-				sending.Due, sending.Lost = dueOf(part, rows[i].ID), true
+				sending.Due = dueOf(part, rows[i].ID)
 				again = append(again, sending)
 			}
 		}

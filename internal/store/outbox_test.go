@@ -209,13 +209,41 @@ func TestResendJobs(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantArgs(t, "sent again", again, "2")
-		if again[0].Sends != 2 || !again[0].Lost || !again[0].Due.Equal(checked[2].Due) || !again[0].Until.Equal(o.now.Add(testLease)) {
+		if again[0].Sends != 2 || !again[0].Due.Equal(checked[2].Due) || !again[0].Until.Equal(o.now.Add(testLease)) {
 			t.Errorf("the second sending: %+v", again[0])
 		}
 		if again, err = o.ResendJobs(t.Context(), checked[2:], o.now.Add(testLease)); err != nil {
 			t.Fatal(err)
 		}
 		wantArgs(t, "another relay has sent one of them", again, "3")
+	})
+}
+
+func TestPostponeJobs(t *testing.T) {
+	eachOutbox(t, func(t *testing.T, o *outbox, _ *conformance.Database) {
+		o.plan(jobs.MailSend, 2)
+		sent := o.claim(jobs.Mail, 2, 0).Send
+		o.now = noon.Add(testLease)
+		checked := o.claim(jobs.Mail, 0, 2).Check
+		o.settle(jobs.Outcome{Sending: sent[0], End: jobs.Done})
+		n, err := o.PostponeJobs(t.Context(), checked, o.now.Add(jobs.YieldWithin))
+		if err != nil || n != 1 {
+			t.Fatalf("%d postponed, %v", n, err)
+		}
+		current, err := o.CurrentSends(t.Context(), []int64{sent[1].ID})
+		if err != nil || current[sent[1].ID] != 2 {
+			t.Errorf("whoever is at it sees sending %d, %v", current[sent[1].ID], err)
+		}
+		o.settle(jobs.Outcome{Sending: sent[1], End: jobs.Dead, Error: "the older sending says so"})
+		if early := o.claim(jobs.Mail, 2, 2); len(early.Send)+len(early.Check) != 0 {
+			t.Errorf("sent before its time: %+v", early)
+		}
+		o.now = o.now.Add(jobs.YieldWithin)
+		again := o.claim(jobs.Mail, 2, 2).Send
+		wantArgs(t, "sent again", again, "1")
+		if again[0].Sends != 3 || again[0].Attempt != 1 {
+			t.Errorf("the next sending: %+v", again[0])
+		}
 	})
 }
 

@@ -150,9 +150,6 @@ func (r *Runner) attempt(ctx context.Context, s jobs.Sending) (outcome jobs.Outc
 		}
 	}
 	if k.policy.Exclusive {
-		if !r.exclude(ctx, s) {
-			return outcome, false
-		}
 		var over func()
 		ctx, over = r.underway.begin(ctx, s)
 		defer over()

@@ -425,69 +425,57 @@ func exclusively(c *worker.Config) {
 	}
 }
 
-// A carrier that lost a job whose worker lives: the newer sending, here or elsewhere, finds the older one gone.
+// A carrier lost a job whose worker lives: when it is sent again the older sending is gone.
 func TestANewerSendingTakesOver(t *testing.T) {
 	t.Parallel()
-	for name, elsewhere := range map[string]bool{"in this process": false, "in another": true} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var mu sync.Mutex
-			atOnce, most, ended := 0, 0, 0
-			long := func(ctx context.Context, _ jobs.Job) error {
-				mu.Lock()
-				atOnce++
-				most = max(most, atOnce)
-				mu.Unlock()
-				defer func() { mu.Lock(); defer mu.Unlock(); atOnce-- }()
-				select {
-				case <-time.After(time.Minute):
-					return nil
-				case <-ctx.Done():
-					mu.Lock()
-					defer mu.Unlock()
-					ended++
-					return ctx.Err()
-				}
-			}
-			inBubble(t, long, func(t *testing.T, b *bench) {
-				watched, stop := context.WithCancel(t.Context())
-				var all, watching sync.WaitGroup
-				watching.Go(func() {
-					for pauseIn(watched, worker.YieldEvery()) {
-						b.Yield(watched)
-					}
-				})
-				b.book.set(1, 1)
-				all.Go(func() { b.Do(t.Context(), sending()) })
-				time.Sleep(11 * time.Second) // past its lease, which the relay goes on renewing
-				if mu.Lock(); ended != 0 {
-					t.Error("an attempt that nobody replaced was ended")
-				}
-				mu.Unlock()
-				b.book.set(1, 2)
-				again := sending(func(s *jobs.Sending) { s.Sends, s.Lost = 2, true })
-				if elsewhere {
-					time.Sleep(3 * time.Second) // as long as the other worker waits
-					mu.Lock()
-					if ended != 1 {
-						t.Error("the older sending has not yielded")
-					}
-					mu.Unlock()
-				}
-				all.Go(func() { b.Do(t.Context(), again) })
-				all.Wait()
-				stop()
-				watching.Wait()
-				if most != 1 || ended != 1 {
-					t.Errorf("%d at once, %d yielded", most, ended)
-				}
-				synctest.Wait()
-				if last := b.book.outcomes[len(b.book.outcomes)-1]; last.End != jobs.Done || last.Sends != 2 {
-					t.Errorf("at last sending %d is %s", last.Sends, last.End)
-				}
-			}, exclusively)
-		})
+	var mu sync.Mutex
+	atOnce, most, ended := 0, 0, 0
+	long := func(ctx context.Context, _ jobs.Job) error {
+		mu.Lock()
+		atOnce++
+		most = max(most, atOnce)
+		mu.Unlock()
+		defer func() { mu.Lock(); defer mu.Unlock(); atOnce-- }()
+		select {
+		case <-time.After(time.Minute):
+			return nil
+		case <-ctx.Done():
+			mu.Lock()
+			defer mu.Unlock()
+			ended++
+			return ctx.Err()
+		}
 	}
+	inBubble(t, long, func(t *testing.T, b *bench) {
+		watched, stop := context.WithCancel(t.Context())
+		var all, watching sync.WaitGroup
+		watching.Go(func() {
+			for pauseIn(watched, worker.YieldEvery) {
+				b.Yield(watched)
+			}
+		})
+		b.book.set(1, 1)
+		all.Go(func() { b.Do(t.Context(), sending()) })
+		time.Sleep(15 * time.Second) // past its lease, which the relay goes on renewing
+		mu.Lock()
+		if ended != 0 {
+			t.Error("an attempt that nobody replaced was ended")
+		}
+		mu.Unlock()
+		b.book.set(1, 2)
+		time.Sleep(jobs.YieldWithin) // as the relay waits
+		all.Go(func() { b.Do(t.Context(), sending(func(s *jobs.Sending) { s.Sends = 2 })) })
+		all.Wait()
+		stop()
+		watching.Wait()
+		if most != 1 || ended != 1 {
+			t.Errorf("%d at once, %d yielded", most, ended)
+		}
+		synctest.Wait()
+		if last := b.book.outcomes[len(b.book.outcomes)-1]; last.End != jobs.Done || last.Sends != 2 {
+			t.Errorf("at last sending %d is %s", last.Sends, last.End)
+		}
+	}, exclusively)
 }
 
 func pauseIn(ctx context.Context, d time.Duration) bool {
@@ -497,18 +485,6 @@ func pauseIn(ctx context.Context, d time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	}
-}
-
-// Otherwise all that an open breaker sent back would go through the workers at one in three seconds.
-func TestARetryWaitsForNobody(t *testing.T) {
-	t.Parallel()
-	inBubble(t, func(context.Context, jobs.Job) error { return nil }, func(t *testing.T, b *bench) {
-		began := time.Now()
-		b.run(t, sending(func(s *jobs.Sending) { s.Sends, s.Attempt = 9, 3 })) // after two failures and six deferrals
-		if took := time.Since(began); took != 0 {
-			t.Errorf("it waited %s", took)
-		}
-	}, exclusively)
 }
 
 func TestPlanningHandsOverWhatFollows(t *testing.T) {

@@ -9,19 +9,11 @@ import (
 	"gapura/internal/jobs"
 )
 
-// An attempt whose effect leaves this installation, such as a mail, must not run beside another of the same job. That another
-// was sent is seen within yieldEvery by whoever still does the older sending, and whoever gets the newer waits for yieldFor
-// before it begins.
-const (
-	yieldEvery = time.Second
-	yieldFor   = 3 * time.Second
-)
+// YieldEvery is how often Yield is to be called: the relay gives whoever does an older sending jobs.YieldWithin to stop.
+const YieldEvery = time.Second
 
-// YieldEvery is how often Yield is to be called.
-func YieldEvery() time.Duration { return yieldEvery }
-
-// errSuperseded ends an attempt whose job was sent again: the carrier had lost it.
-var errSuperseded = errors.New("the job was sent again")
+// errSuperseded ends an attempt whose job is to be sent again: the carrier had lost it.
+var errSuperseded = errors.New("the job is sent again")
 
 // underway are the attempts of exclusive kinds that run here.
 type underway struct {
@@ -80,7 +72,7 @@ func (u *underway) yield(ids []int64, current map[int64]int) {
 	}
 }
 
-// Yield ends the attempts of exclusive kinds whose job was sent again or is done.
+// Yield ends the attempts of exclusive kinds whose job is to be sent again or is done.
 func (r *Runner) Yield(ctx context.Context) {
 	ids := r.underway.late(r.cfg.Clock.Now())
 	if len(ids) == 0 {
@@ -89,9 +81,4 @@ func (r *Runner) Yield(ctx context.Context) {
 	if current, err := r.cfg.Ledger.CurrentSends(ctx, ids); err == nil { // without a database nothing is sent again
 		r.underway.yield(ids, current)
 	}
-}
-
-// exclude gives an older sending of the same job the time to yield, if there may be one.
-func (r *Runner) exclude(ctx context.Context, s jobs.Sending) bool {
-	return !s.Lost || pause(ctx, yieldFor)
 }
