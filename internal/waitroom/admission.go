@@ -24,6 +24,7 @@ type Admission struct {
 	Shown       float64 `json:"shown"`       // the rate that is published
 	Saturated   bool    `json:"saturated"`   // the engine has once shown its limit
 	Calm        float64 `json:"calm"`        // seconds since it last was busy
+	Ahead       int64   `json:"ahead"`       // places that were served and that nobody has taken yet
 }
 
 // Tuning are the constants of the controller.
@@ -79,8 +80,17 @@ func (a Admission) Step(t Tuning, r Reading) (Admission, int64) {
 	}
 	n = max(n, 0)
 	a.Carry -= float64(n)
-	a.account(t, r, n, dt)
+	a.account(t, r, a.entered(r, n), dt)
 	return a, n
+}
+
+// entered returns how many people entered when n places more were served: those in line, and those who have come since and took
+// a place that was served ahead. Places that wait for people are no entries, or an empty line would look like a crowd that
+// does not order, and be served ahead by ever more.
+func (a *Admission) entered(r Reading, n int64) int64 {
+	before := a.Ahead
+	a.Ahead = max(n-r.Waiting, 0)
+	return max(n+before-a.Ahead, 0)
 }
 
 // rate returns entries a second.
@@ -159,7 +169,7 @@ func (a *Admission) brake(t Tuning, r Reading, dt float64) {
 	a.Brake = a.Free * (1 - excess)
 }
 
-// account remembers n entries for what comes later.
+// account remembers that n people entered for what comes later.
 func (a *Admission) account(t Tuning, r Reading, n int64, dt float64) {
 	entries := float64(n) / dt
 	a.Entering += (entries - a.Entering) * fade(dt, t.Reaction.Seconds())

@@ -284,14 +284,23 @@ func TestAdmissionObeysTheOperator(t *testing.T) {
 func TestAdmissionServesAheadByASecondOnly(t *testing.T) {
 	t.Parallel()
 	tuning := DefaultTuning()
-	a := NewAdmission(tuning)
-	served := int64(0)
-	for range 600 {
-		var n int64
-		a, n = a.Step(tuning, Reading{Elapsed: tick, Waiting: -served, Remaining: -1, Ceiling: 100})
-		served += n
-	}
-	if served != 100 {
-		t.Errorf("%d places are served ahead of an empty line, at 100 a second", served)
+	for ceiling, want := range map[float64]int64{100: 100, 0: int64(math.Ceil(tuning.Capacity / tuning.Share))} {
+		a := NewAdmission(tuning)
+		served, line := int64(0), int64(0)
+		step := func() {
+			var n int64
+			a, n = a.Step(tuning, Reading{Elapsed: tick, Waiting: line - served, Remaining: -1, Ceiling: ceiling})
+			served += n
+		}
+		for range 600 {
+			step()
+		}
+		if ahead := served - line; ahead > want+want/20 || ahead < want-want/20 || a.Outstanding != 0 || a.Shown != 0 {
+			t.Errorf("ceiling %g: %d places are served ahead of an empty line, want %d; %.1f orders are expected of nobody", ceiling, ahead, want, a.Outstanding)
+		}
+		line += 40 // who comes to an empty line walks through, and is expected to order
+		if step(); served < line || math.Abs(a.Outstanding-40*a.Share) > 1 {
+			t.Errorf("ceiling %g: 40 came, %d are served and %.1f orders expected", ceiling, served, a.Outstanding)
+		}
 	}
 }

@@ -234,6 +234,28 @@ func TestCodesAreHardToGuess(t *testing.T) {
 	})
 }
 
+// A room that has ended keeps no address, though nobody leads it any more, and writes nothing.
+func TestAnEndedRoomForgets(t *testing.T) {
+	bubble(t, func(s *waitroom.Settings) { s.Person = true; s.ClosesAt = s.OpensAt.Add(5 * time.Minute) }, func(t *testing.T, h *house) {
+		a, stop := h.node("a", 0)
+		defer stop()
+		askCode(t, a, "siti@example.id", "browser")
+		h.until(6 * time.Minute)
+		if s := first(a.State(eventID)); s.Phase != waitroom.Ended || h.store.Confirmations() != 1 {
+			t.Fatalf("%s with %d confirmations", s.Phase, h.store.Confirmations())
+		}
+		if _, err := a.Ask(t.Context(), eventID, "budi@example.id", "id", ""); why(err) != string(fault.Closed) {
+			t.Errorf("a code after the end: %v", err)
+		}
+		time.Sleep(time.Minute)
+		before := h.store.Calls("Save") + h.store.Calls("Lease")
+		time.Sleep(2 * time.Hour)
+		if n := h.store.Calls("Save") + h.store.Calls("Lease") - before; n != 0 || h.store.Confirmations() != 0 {
+			t.Errorf("%d writes, %d addresses are kept", n, h.store.Confirmations())
+		}
+	})
+}
+
 // Nobody learns from an answer whether an address has a number, and a bad one is a fault of the form.
 func TestAskingTellsNothing(t *testing.T) {
 	bubble(t, persons, func(t *testing.T, h *house) {

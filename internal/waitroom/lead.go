@@ -69,6 +69,11 @@ func (rm *room) release(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
 	_, _ = rm.cfg.Store.Lease(ctx, rm.set.Load().EventID, rm.cfg.Node, 0) // otherwise it runs out
+	if rm.cfg.Board != nil {
+		r := rm.view.Load().record
+		r.LeaseUntil = time.Time{}
+		_ = rm.cfg.Board.Post(ctx, r) // so that other nodes ask the database at once
+	}
 }
 
 // step reads how the room stands, moves it on if this node leads, and shows it. What it decides is durable before any visitor
@@ -94,10 +99,13 @@ func (rm *room) step(ctx context.Context) error {
 	if led && rm.cfg.Board != nil {
 		_ = rm.cfg.Board.Post(ctx, r) // other nodes ask the database where the board shows nothing
 	}
-	if err := rm.show(ctx, r); err != nil || !led {
+	if err := rm.show(ctx, r); err != nil {
 		return err
 	}
-	return rm.forget(ctx, now)
+	if led || r.Phase == Ended { // then nobody leads, and what is kept must go all the same
+		return rm.forget(ctx, now)
+	}
+	return nil
 }
 
 // fromBoard returns what another node that leads has shown, so that the database need not be asked.
@@ -177,7 +185,8 @@ func (rm *room) keep(ctx context.Context, r *Record, now time.Time) error {
 	if seen == rm.tenure.kept && rm.quiet(now) {
 		ttl = quietTTL
 	}
-	if seen != rm.tenure.kept || now.Add(ttl/2).After(r.LeaseUntil) {
+	renew := now.Add(ttl/2).After(r.LeaseUntil) && r.Phase != Ended // after the end nobody needs to lead
+	if seen != rm.tenure.kept || renew {
 		if err := rm.cfg.Store.Save(ctx, r.EventID, r.Fence, r.Progress, ttl); err != nil {
 			return err
 		}

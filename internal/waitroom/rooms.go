@@ -52,7 +52,7 @@ type room struct {
 	bindings *gatherer[Binding, KeyHash]
 	asks     *gatherer[Confirmation, Confirmation]
 	tries    *gatherer[Try, TryOutcome]
-	forgot   time.Time        // when lapsed confirmations were last removed; the leading loop owns it
+	forgot   time.Time        // when lapsed confirmations were last removed; the room's loop owns it
 	orders   map[string]int64 // by node: what it had acknowledged at the last step; the leading loop owns it
 	tenure   tenure
 	closed   atomic.Pointer[Draw]

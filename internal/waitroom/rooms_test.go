@@ -485,7 +485,14 @@ func TestTheLeaderDies(t *testing.T) {
 		operate(t, a, func(o *waitroom.Operator) { o.Ceiling = 100 })
 		h.until(5 * time.Second)
 		before := first(b.State(eventID)).Served
+		h.store.Interfere(func(method string) error { // a dead node hands nothing over
+			if method == "Lease" {
+				return waitroomtest.ErrOutage
+			}
+			return nil
+		})
 		stopA()
+		h.store.Interfere(nil)
 		time.Sleep(10 * time.Second)
 		after := first(b.State(eventID)).Served
 		if before < 300 || before > 510 || after-before < 600 || after-before > 1010 {
