@@ -53,6 +53,7 @@ type use int
 const (
 	writing use = iota
 	reading
+	migrating // an index on a large table takes minutes: no bounds
 )
 
 func dialectOf(name string) (dialect, error) {
@@ -86,10 +87,10 @@ func openSQLite(path string, u use) (*bun.DB, error) {
 	} {
 		q.Add("_pragma", pragma)
 	}
-	if u == writing {
-		q.Set("_txlock", "immediate")
-	} else {
+	if u == reading {
 		q.Add("_pragma", "query_only(1)")
+	} else {
+		q.Set("_txlock", "immediate")
 	}
 	db, err := sql.Open("sqlite", "file:"+path+"?"+q.Encode())
 	if err != nil {
@@ -111,6 +112,9 @@ const sqlMode = "'STRICT_TRANS_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIV
 // answerWithin bounds one answer of the database; a rush's longest batch takes a tenth of a second.
 const answerWithin = 10 * time.Second
 
+// connectWithin bounds the way to the database.
+const connectWithin = 3 * time.Second
+
 func openMySQL(dsn string, u use) (*bun.DB, error) {
 	cfg, err := mysql.ParseDSN(dsn)
 	if err != nil {
@@ -119,18 +123,28 @@ func openMySQL(dsn string, u use) (*bun.DB, error) {
 	}
 	cfg.InterpolateParams, cfg.ParseTime = true, true
 	cfg.Logger = &mysql.NopLogger{} // what it would print comes back as an error
-	cfg.Timeout, cfg.ReadTimeout, cfg.WriteTimeout = 3*time.Second, answerWithin, answerWithin
 	if cfg.Params == nil {
 		cfg.Params = map[string]string{}
 	}
+	cfg.Timeout = connectWithin
+	if u != migrating {
+		cfg.ReadTimeout, cfg.WriteTimeout = answerWithin, answerWithin
+		cfg.Params["innodb_lock_wait_timeout"] = "2" // seconds: a side path that holds the lock longer is in the way
+	}
 	cfg.Params["sql_mode"] = sqlMode
-	cfg.Params["innodb_lock_wait_timeout"] = "2" // seconds: a side path that holds the lock longer is in the way
 	cfg.Params["time_zone"] = "'+00:00'"
 	connector, err := mysql.NewConnector(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("connect to the database: %w", err)
 	}
 	db := sql.OpenDB(connector)
+	if u != reading { // bun asks for the version, and prints it when nobody answers
+		ctx, cancel := context.WithTimeout(context.Background(), connectWithin)
+		defer cancel()
+		if err := db.PingContext(ctx); err != nil {
+			return nil, errors.Join(fmt.Errorf("reach the database: %w: %w", registration.ErrUnavailable, err), db.Close())
+		}
+	}
 	limit := commitConnections
 	if u == reading {
 		limit = readConnections

@@ -12,4 +12,4 @@ func (s *Store) Hook(h bun.QueryHook) {
 }
 
 // Provider steps through the migrations.
-func (s *Store) Provider() (*goose.Provider, error) { return s.provider() }
+func (s *Store) Provider() (*goose.Provider, error) { return s.provider(s.commits.DB) }

@@ -13,7 +13,12 @@ import (
 // Migrate brings the schema up to date and returns the names of the migrations it applied. Of nodes that start together one
 // applies them, the others wait for it.
 func (s *Store) Migrate(ctx context.Context) ([]string, error) {
-	p, err := s.provider()
+	db, err := s.dialect.open(s.dsn, migrating)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = db.Close() }()
+	p, err := s.provider(db.DB)
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +51,7 @@ func up(ctx context.Context, p *goose.Provider) (applied []string, err error) {
 	return applied, err
 }
 
-func (s *Store) provider() (*goose.Provider, error) {
+func (s *Store) provider(db *sql.DB) (*goose.Provider, error) {
 	dir, err := fs.Sub(migrations, "migrations/"+s.dialect.name)
 	if err != nil {
 		return nil, fmt.Errorf("migrations of %s: %w", s.dialect.name, err)
@@ -55,7 +60,7 @@ func (s *Store) provider() (*goose.Provider, error) {
 	if s.dialect.migrationLock {
 		options = append(options, goose.WithSessionLocker(namedLock{}))
 	}
-	p, err := goose.NewProvider(s.dialect.goose, s.commits.DB, dir, options...)
+	p, err := goose.NewProvider(s.dialect.goose, db, dir, options...)
 	if err != nil {
 		return nil, fmt.Errorf("migrations of %s: %w", s.dialect.name, err)
 	}
@@ -70,7 +75,7 @@ type namedLock struct{}
 const migrationLockName = "CONCAT('gapura-', MD5(DATABASE()))"
 
 const (
-	lockWait     = 5  // seconds a question for the lock waits: less than answerWithin
+	lockWait     = 5  // seconds a question for the lock waits
 	lockAttempts = 60 // five minutes: an index on a large table takes its time
 )
 

@@ -25,6 +25,7 @@ type Store struct {
 	commits *bun.DB // transactions under an event's lock
 	reads   *bun.DB
 	log     *slog.Logger
+	dsn     string // for the connections of a migration
 }
 
 // Options say which database to open.
@@ -50,7 +51,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{dialect: d, log: o.Log}
+	s := &Store{dialect: d, log: o.Log, dsn: o.DSN}
 	if s.commits, err = d.open(o.DSN, writing); err != nil {
 		return nil, err
 	}
@@ -76,7 +77,7 @@ func (s *Store) Close() error { return errors.Join(s.reads.Close(), s.commits.Cl
 
 // Pending returns how many migrations are not applied yet.
 func (s *Store) Pending(ctx context.Context) (int, error) {
-	p, err := s.provider()
+	p, err := s.provider(s.commits.DB)
 	if err != nil {
 		return 0, err
 	}
