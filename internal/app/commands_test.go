@@ -184,6 +184,28 @@ func TestWhatIsSoldIsCountedAuditedAndKept(t *testing.T) {
 	})
 }
 
+// TestADamagedEventIsNamedAndMended: the list and the audit show the others and say what to do; applying the file again mends it.
+func TestADamagedEventIsNamedAndMended(t *testing.T) {
+	t.Parallel()
+	databases(t, func(t *testing.T, s *shell) {
+		other := strings.NewReplacer("night-run", "other-run", "code: NR", "code: OR").Replace(eventText)
+		file := s.file(t, "event.yaml", eventText)
+		s.must(t, "event", "apply", file)
+		s.must(t, "event", "apply", s.file(t, "other.yaml", other))
+		plant(t, s, "UPDATE events SET definition = 'no JSON' WHERE slug = 'night-run'")
+		for _, command := range [][]string{{"event", "list"}, {"audit"}} {
+			code, out, errs := s.run(t, command...)
+			if code != exitNo || !strings.Contains(out, "other-run") || !strings.Contains(errs, "apply the files of these events again: event ") {
+				t.Errorf("%v: exit %d\n%s%s", command, code, out, errs)
+			}
+		}
+		s.must(t, "event", "show", "other-run")
+		s.must(t, "event", "apply", file)
+		s.must(t, "audit")
+		s.must(t, "event", "show", "night-run")
+	})
+}
+
 // plant runs a statement in the shell's database, as no part of the program would.
 func plant(t *testing.T, s *shell, statement string) {
 	t.Helper()

@@ -251,7 +251,7 @@ func TestTheDefaultLanguage(t *testing.T) {
 	f := newFixture(t)
 	english := New(Config{Desk: f.desk, Clock: f.clock, Log: slog.New(slog.DiscardHandler), Locale: "en"})
 	for header, want := range map[string]string{"": "No such event", "fr": "No such event", "id": "Acara tidak ditemukan"} {
-		r := httptest.NewRequest("GET", "/api/v1/events/none", nil)
+		r := httptest.NewRequest(http.MethodGet, "/api/v1/events/none", nil)
 		r.Header.Set("Accept-Language", header)
 		w := httptest.NewRecorder()
 		english.ServeHTTP(w, r)

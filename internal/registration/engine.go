@@ -176,10 +176,11 @@ func (e *Engine) noteBroken(eventID int64, err error) {
 	switch {
 	case err == nil && before != "":
 		delete(e.broken, eventID)
-		e.cfg.Log.Info("an event can be read again", "event_id", eventID)
+		e.cfg.Log.Info("an event can be read again", slog.Int64("event_id", eventID))
 	case err != nil && before != err.Error():
 		e.broken[eventID] = err.Error()
-		e.cfg.Log.Error("an event cannot be read and does not sell; apply its file again: gapura event apply FILE", "event_id", eventID, "error", err)
+		e.cfg.Log.Error("an event cannot be read and does not sell; apply its file again: gapura event apply FILE",
+			slog.Int64("event_id", eventID), slog.Any("error", err))
 		e.trouble(eventID, "unreadable")
 	}
 }
@@ -202,7 +203,7 @@ func (e *Engine) refreshQuietly(ctx context.Context) {
 	defer cancel()
 	err := e.Refresh(ctx)
 	if e.stale.turned(err != nil) && err != nil && !errors.Is(ctx.Err(), context.Canceled) {
-		e.cfg.Log.Warn("the catalogue could not be refreshed; what is shown is out of date until the database answers", "error", err)
+		e.cfg.Log.Warn("the catalogue could not be refreshed; what is shown is out of date until the database answers", slog.Any("error", err))
 	}
 }
 
@@ -278,24 +279,24 @@ func (e *Engine) Register(ctx context.Context, slug, rawKey string, request Requ
 	if !ok {
 		return Receipt{}, fault.New(fault.NoSuchEvent)
 	}
-	print := fingerprint(slug, &request)
+	mark := fingerprint(slug, &request)
 	if existing, ok := e.recent.get(key); ok {
-		return replay(existing, print)
+		return replay(existing, mark)
 	}
 	if e.hangs.Load() {
 		return Receipt{}, l.refuse(l.overloaded(errHangs))
 	}
-	f, leader := e.flights.join(key, print)
+	f, leader := e.flights.join(key, mark)
 	if !leader {
-		return f.follow(ctx, print)
+		return f.follow(ctx, mark)
 	}
 	defer e.flights.land(key, f)
-	f.receipt, f.err = l.register(ctx, key, print, &request)
+	f.receipt, f.err = l.register(ctx, key, mark, &request)
 	return f.receipt, f.err
 }
 
-func replay(existing KeyedOrder, print Fingerprint) (Receipt, error) {
-	if existing.Fingerprint != print {
+func replay(existing KeyedOrder, mark Fingerprint) (Receipt, error) {
+	if existing.Fingerprint != mark {
 		return Receipt{}, fault.New(fault.KeyReused)
 	}
 	return Receipt{Order: existing.Order.asAnswered(), Replayed: true}, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -117,12 +118,13 @@ func (e *Engine) noteStuck(eventID int64, err error) {
 		return
 	}
 	if err == nil {
-		e.cfg.Log.Info("ended holds are released again", "event_id", eventID)
+		e.cfg.Log.Info("ended holds are released again", slog.Int64("event_id", eventID))
 		return
 	}
 	advice := "they are tried again twice a second"
 	if errors.Is(err, ErrContention) || errors.Is(err, context.DeadlineExceeded) {
 		advice = "another session holds a lock on the event: end its transaction"
 	}
-	e.cfg.Log.Warn("ended holds of an event cannot be released, the others' are; "+advice, "event_id", eventID, "error", err)
+	e.cfg.Log.Warn("ended holds of an event cannot be released, the others' are",
+		slog.String("advice", advice), slog.Int64("event_id", eventID), slog.Any("error", err))
 }

@@ -2,6 +2,7 @@ package registration
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 
 	"gapura/internal/id"
@@ -86,7 +87,7 @@ func (e *Engine) pollWatched(ctx context.Context) {
 		n := min(len(orders), watchChunk)
 		changes, err := e.cfg.Store.States(ctx, orders[:n])
 		if e.blind.turned(err != nil) && err != nil && ctx.Err() == nil {
-			e.cfg.Log.Warn("open pages are not told of changes until the database answers", "error", err)
+			e.cfg.Log.Warn("open pages are not told of changes until the database answers", slog.Any("error", err))
 		}
 		if err != nil {
 			return

@@ -159,7 +159,7 @@ func orderSentences() map[string]event.Text {
 		"order.file.tickets.pdf":          {ID: "Unduh tiket (PDF)", EN: "Download tickets (PDF)"},
 		"order.file.invoice.pdf":          {ID: "Unduh faktur (PDF)", EN: "Download invoice (PDF)"},
 		"order.file.calendar.ics":         {ID: "Tambahkan ke kalender", EN: "Add to calendar"},
-		"order.keep":                      {ID: "Simpan tautan halaman ini. Siapa pun yang memegangnya bisa melihat dan membatalkan pendaftaran ini.", EN: "Keep the link to this page. Whoever has it can see and cancel this registration."},
+		"order.keep":                      {ID: "Simpan tautan halaman ini. Siapa pun yang memegangnya bisa melihat pendaftaran ini, dan membatalkannya selama itu mungkin.", EN: "Keep the link to this page. Whoever has it can see this registration, and cancel it while that is possible."},
 		"order.live":                      {ID: "Halaman ini memperbarui diri sendiri.", EN: "This page updates itself."},
 		"order.reload":                    {ID: "Halaman ini dimuat ulang tiap 15 detik.", EN: "This page reloads every 15 seconds."},
 		"order.cancel":                    {ID: "Batalkan pendaftaran", EN: "Cancel the registration"},

@@ -138,7 +138,7 @@ func (v *visitors) register(ctx context.Context, n *node, number int) {
 	defer client.CloseIdleConnections()
 	for k := 0; ctx.Err() == nil; {
 		key := fmt.Sprintf("visitor-%d-registration-%d", number, k)
-		r, err := http.NewRequest("POST", n.url()+path, strings.NewReader(order(number*20_000+k, "Siti Aminah")))
+		r, err := http.NewRequest(http.MethodPost, n.url()+path, strings.NewReader(order(number*20_000+k, "Siti Aminah")))
 		if err != nil {
 			return
 		}
