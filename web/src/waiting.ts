@@ -260,7 +260,8 @@ export class WaitingPage {
     line.classList.toggle('live', !v.stale)
     const key = v.stale ? 'waiting.stale' : 'waiting.live'
     if (line.textContent !== this.words.say(key)) line.textContent = this.words.say(key)
-    line.hidden = v.phase === 'sold_out' || v.phase === 'ended'
+    const placeless = v.phase === 'none' && v.state?.person !== undefined && !v.stale // there is no place to be safe yet
+    line.hidden = v.phase === 'sold_out' || v.phase === 'ended' || placeless
   }
 }
 
