@@ -45,6 +45,8 @@ type roomSins struct {
 	shares   bool // gives every sharer of a ticket a pass
 	closed   bool // says not_yet although the state says otherwise
 	fails    bool // answers a draw with a plain 500 now and then
+
+	person string // no sin: what visitors must confirm
 }
 
 func newFakeRoom(t *testing.T, opensIn time.Duration, places int, s roomSins) *httptest.Server {
@@ -77,7 +79,7 @@ func (f *fakeRoom) state(w http.ResponseWriter, _ *http.Request) {
 	f.stamp++
 	commitment := sha256.Sum256(f.seed)
 	doc := map[string]any{
-		"phase": "before", "stock": "available", "opens_at": f.opens, "drawn": len(f.drawn), "served": 0, "threshold": "", "rate": 100,
+		"phase": "before", "stock": "available", "opens_at": f.opens, "drawn": len(f.drawn), "served": 0, "threshold": "", "rate": 100, "person": f.sins.person,
 		"poll_after_s": 1, "poll_jitter_s": 1, "commitment": hex.EncodeToString(commitment[:]),
 	}
 	if f.open() {
@@ -227,6 +229,14 @@ func TestARoomThatOpensMuchLaterIsNotWaitedFor(t *testing.T) {
 	t.Parallel()
 	s := newFakeRoom(t, time.Hour, 10, roomSins{})
 	if _, err := Run(t.Context(), roomPlan(s.URL, 10, 0), t.Output()); err == nil || !strings.Contains(err.Error(), "rehearse with a copy") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestARoomThatAsksForAnAddressIsNotRehearsed(t *testing.T) {
+	t.Parallel()
+	s := newFakeRoom(t, 3*time.Second, 10, roomSins{person: "email"})
+	if _, err := Run(t.Context(), roomPlan(s.URL, 10, 0), t.Output()); err == nil || !strings.Contains(err.Error(), "without it") {
 		t.Errorf("%v", err)
 	}
 }

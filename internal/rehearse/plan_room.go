@@ -28,6 +28,9 @@ func (p *Plan) toRoom(t *target) (begin time.Time, err error) {
 		opens = min(wait, p.Room.Lead)
 		begin = t.room.OpensAt.Add(-opens)
 	}
+	if t.room.Person != "" {
+		return begin, fmt.Errorf("%s asks everybody to confirm an address (person: %s), and nobody here reads mail: rehearse with a copy without it", t.event.Slug, t.room.Person)
+	}
 	if t.room.Phase == "ended" {
 		return begin, fmt.Errorf("the registration of %s has ended", t.event.Slug)
 	}

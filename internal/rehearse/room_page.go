@@ -73,9 +73,9 @@ func roomTiles(r *Result) []tile {
 			tile{value, unit, "99 dari 100 mendapat jawaban pertama paling lama", "99 in 100 had a first answer within", ""})
 	}
 	if rr.Best > 0 {
-		out = append(out, tile{whole(int(100 * r.Rate.Mean / rr.Best)), "%", "dari laju terbaik mesin, " + whole(int(rr.Best)) + "/s", "of the engine’s best rate", ""})
+		out = append(out, tile{comma(100*r.Rate.Mean/rr.Best, 0), "%", "dari laju terbaik mesin, " + whole(int(rr.Best)) + "/s", "of the engine’s best rate", ""})
 	}
-	if value, unit := splitDuration(rr.Looks.P99); rr.Looks.Count > 0 {
+	if value, unit := splitDuration(rr.Looks.P99); rr.Looks.Count > 0 && len(out) < 5 {
 		out = append(out, tile{value, unit, "99 dari 100 kali melihat antrean paling lama", "99 in 100 looks at the line took at most", ""})
 	}
 	if rr.Bots.Number > 0 {
@@ -120,7 +120,7 @@ func newGrid(results ...*Result) *grid {
 			break
 		}
 	}
-	g.n = int(end/g.step) + 1
+	g.n = int(end/g.step) + 2 // the last point lies behind the end
 	return g
 }
 
@@ -179,7 +179,7 @@ func (g *grid) success(all []named) template.HTML {
 		sold := one.result.Room.Sold
 		values := make([]float64, g.n)
 		for i, next := 0, 0; i < g.n; i++ {
-			for next < len(sold.At) && g.at(sold.At[next]) <= i {
+			for next < len(sold.At) && sold.At[next] <= time.Duration(i)*g.step {
 				next++
 			}
 			values[i] = float64(next) / float64(max(sold.Wanted, 1))

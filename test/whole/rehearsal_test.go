@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -53,6 +54,13 @@ func TestPeopleAmongBots(t *testing.T) {
 	// In these seconds not all places that bots held have come back. The target of 5% is measured with thousands and more time.
 	if with.Room.Had*100 < without.Room.Had*60 {
 		t.Errorf("%d people have an order, without bots %d had\n%s", with.Room.Had, without.Room.Had, out)
+	}
+	page, err := os.ReadFile(filepath.Join(directory, rehearse.ReportFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(page), "<svg"); n != 6 || !strings.Contains(string(page), "People among bots") || strings.Contains(string(page), "NaN") {
+		t.Errorf("the report of both crowds has %d plots", n)
 	}
 	t.Logf("%d of %d people have an order, without bots %d; %+v", with.Room.Had, with.Room.Wanted, without.Room.Had, with.Room.Bots)
 	i.must(t, "audit")

@@ -29,6 +29,7 @@ type State struct {
 	PollJitter   int64      `json:"poll_jitter_s"`
 	SeedHex      string     `json:"seed"`
 	Commitment   string     `json:"commitment"`
+	Person       string     `json:"person"` // what a visitor must confirm before it gets a number; empty: nothing
 
 	threshold uint64
 	begun     bool // somebody of the draw has had a turn
