@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"gapura/internal/fault"
@@ -228,6 +229,7 @@ func TestCodesAreHardToGuess(t *testing.T) {
 			t.Errorf("half an hour after the last mail: %v", err)
 		}
 		time.Sleep(2 * time.Hour)
+		synctest.Wait()
 		if n := h.store.Confirmations(); n != 0 {
 			t.Errorf("%d addresses are kept for nothing", n)
 		}
@@ -338,6 +340,7 @@ func TestTheLeadIsHandedOver(t *testing.T) {
 		before := first(b.State(eventID)).Served
 		stopA()
 		time.Sleep(1500 * time.Millisecond)
+		synctest.Wait()
 		if after := first(b.State(eventID)).Served; after <= before {
 			t.Errorf("%d were served when the leader stopped, %d a second and a half later", before, after)
 		}

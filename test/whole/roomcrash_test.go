@@ -34,7 +34,7 @@ type hall struct {
 // pass counts afterwards, nobody enters twice, and what was published or served never changes or goes back.
 func TestARoomThroughKills(t *testing.T) {
 	t.Parallel()
-	const visitors = 150
+	const visitors = 120
 	h := openHall(t, 2*visitors) // a kill loses count of the orders that were expected, and the last places wait for them
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Second)
 	defer cancel()
@@ -46,7 +46,7 @@ func TestARoomThroughKills(t *testing.T) {
 	if drawn := h.i.count(t, "SELECT COUNT(*) FROM waitroom_draws"); drawn != visitors {
 		t.Errorf("%d have tickets, %d drew", visitors, drawn)
 	}
-	h.i.must(t, "room", "ceiling", "night-run", "40")
+	h.i.must(t, "room", "ceiling", "night-run", "80")
 	h.until(ctx, waitroom.Closed)
 	h.disaster("when the list has closed")
 	h.until(ctx, waitroom.Open)
