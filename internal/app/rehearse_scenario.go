@@ -62,11 +62,11 @@ func (p *program) makeRehearsal(r rehearsalEvent) (string, error) {
 	if err != nil {
 		return "", errors.Join(err, errors.New("a scenario makes events of its own: rehearse with the server's own .env"))
 	}
-	return slug, p.awaitEvent(slug)
+	return slug, p.awaitEvent()
 }
 
-// awaitEvent returns when a running server must have taken the event up.
-func (p *program) awaitEvent(string) error {
+// awaitEvent returns when a running server must have taken a new event up.
+func (p *program) awaitEvent() error {
 	const takenUp = 2 * time.Second // half a second for the catalogue, half a second for the room, twice over
 	pause := time.NewTimer(takenUp)
 	defer pause.Stop()
