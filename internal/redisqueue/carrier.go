@@ -54,7 +54,7 @@ type Carrier struct {
 // NewCarrier returns a carrier over client, which stays the caller's to close. The clock must be the machine's: asynq stamps its
 // leases with it.
 func NewCarrier(client redis.UniversalClient, c clock.Clock) *Carrier {
-	return &Carrier{redis: client, client: asynq.NewClientFromRedisClient(client), clock: c}
+	return &Carrier{redis: client, client: asynq.NewClientFromRedisClient(&combining{UniversalClient: client}), clock: c}
 }
 
 // Look implements jobs.Carrier.

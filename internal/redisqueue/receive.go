@@ -49,6 +49,7 @@ func Receive(ctx context.Context, client redis.UniversalClient, lanes Lanes, log
 	defer cut()
 	h := &handler{do: do, log: log}
 	var servers []*asynq.Server
+	client = &combining{UniversalClient: client}
 	for q, lane := range lanes {
 		for range lane.Takers {
 			server := newServer(client, q, lane.Workers, running, log)
