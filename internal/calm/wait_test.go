@@ -19,7 +19,7 @@ type crowd struct {
 	out map[int]time.Duration // how long those waited who were refused
 }
 
-func (c *crowd) come(g *calm.Gate, ctx context.Context, p calm.Priority, name int) {
+func (c *crowd) come(ctx context.Context, g *calm.Gate, p calm.Priority, name int) {
 	c.wg.Go(func() {
 		began := time.Now()
 		ok := g.Wait(ctx, p)
@@ -49,9 +49,9 @@ func TestTheNewestIsServedFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, c := full(10)
 		for name := range 5 {
-			c.come(g, t.Context(), calm.Payment, name)
+			c.come(t.Context(), g, calm.Payment, name)
 		}
-		c.come(g, t.Context(), calm.Webhook, 100)
+		c.come(t.Context(), g, calm.Webhook, 100)
 		if g.Waiting() != 6 || len(c.in) != 0 {
 			t.Fatalf("%d wait, %v are in", g.Waiting(), c.in)
 		}
@@ -66,7 +66,7 @@ func TestTheNewestIsServedFirst(t *testing.T) {
 			t.Fatalf("the first place went to %v", c.in)
 		}
 		leave(3) // payments fill nine places of ten
-		c.come(g, t.Context(), calm.Payment, 5)
+		c.come(t.Context(), g, calm.Payment, 5)
 		time.Sleep(calm.AtTheDoor)
 		c.wg.Wait()
 		if want := []int{100, 4, 3}; !slices.Equal(c.in, want) {
@@ -152,7 +152,7 @@ func TestTheDoorIsBounded(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		c.come(g, ctx, calm.Payment, most)
+		c.come(ctx, g, calm.Payment, most)
 		synctest.Wait()
 		if len(c.out) != 1 || g.Shed(calm.Read) != 1 || g.Waiting() != most {
 			t.Fatalf("refused %v, %d wait", c.out, g.Waiting())

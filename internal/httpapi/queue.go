@@ -377,8 +377,9 @@ func (a *API) whereTo(r *http.Request, err error) error {
 		return asFault(err).With("tickets", queue+"tickets")
 	case fault.ConfirmationRequired:
 		return asFault(err).With("confirmations", queue+"confirmations")
+	default:
+		return err
 	}
-	return err
 }
 
 // getProof answers with what is published about the draw so far.
