@@ -399,8 +399,10 @@ func TestPollingIsSpread(t *testing.T) {
 		}
 	}
 	s = State{Phase: Open, PollAfter: 30, PollJitter: 15}
-	if next := s.NextPoll(opening, Standing{Ahead: 3, Wait: 3 * time.Second}, 0.99); next > 3*time.Second {
-		t.Errorf("three seconds before its turn the next poll is in %v", next)
+	for u, want := range map[float64]time.Duration{0: 3 * time.Second, 1: 3750 * time.Millisecond} {
+		if next := s.NextPoll(opening, Standing{Ahead: 3, Wait: 3 * time.Second}, u); next != want {
+			t.Errorf("three seconds before its turn the next poll is in %v, want %v", next, want)
+		}
 	}
 }
 

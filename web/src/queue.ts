@@ -98,7 +98,7 @@ function behind(s: State, places: number): Standing {
 
 const minPoll = 2000
 
-/** Milliseconds until the page asks again: often when the turn is near, at the moment of opening (not before), else as the state says. */
+/** Milliseconds until the page asks again: when the turn is due, at the moment of opening (not before), else as the state says. */
 export function nextPoll(s: State, now: number, st: Standing, u: number): number {
   let after = s.poll_after_s * 1000
   let jitter = u * s.poll_jitter_s * 1000
@@ -106,9 +106,9 @@ export function nextPoll(s: State, now: number, st: Standing, u: number): number
     const until = Date.parse(s.opens_at) - now
     return until > 0 && until < after ? until + jitter : after + jitter
   }
-  if (st.wait >= 0 && st.wait < 4 * after) {
-    after = Math.max(st.wait / 4, minPoll)
-    jitter = (u * after) / 2
+  if (st.wait >= 0 && st.wait < after) {
+    after = Math.max(st.wait, minPoll)
+    jitter = (u * after) / 4
   }
   return after + jitter
 }

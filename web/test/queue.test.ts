@@ -47,7 +47,7 @@ describe('the line', () => {
     const unknown = { turn: false, ahead: -1, wait: -1 }
     expect(nextPoll(s, opens - 60_000, unknown, 0)).toBe(s.poll_after_s * 1000)
     expect(nextPoll(s, opens - 500, unknown, 0)).toBe(500)
-    expect(nextPoll({ ...s, phase: 'open', poll_after_s: 20 }, opens, { turn: false, ahead: 9, wait: 40_000 }, 0)).toBe(10_000)
+    expect(nextPoll({ ...s, phase: 'open', poll_after_s: 20 }, opens, { turn: false, ahead: 9, wait: 10_000 }, 0)).toBe(10_000)
     expect(nextPoll({ ...s, phase: 'open', poll_after_s: 20 }, opens, { turn: false, ahead: 0, wait: 100 }, 0)).toBe(2000)
   })
 })

@@ -146,7 +146,7 @@ func (s *State) behind(places int64) Standing {
 // minPoll is how soon a page asks again at the earliest.
 const minPoll = 2 * time.Second
 
-// NextPoll is when the page asks again: often when the turn is near, at the moment of opening and not before, else as the
+// NextPoll is when the page asks again: when the turn is due, at the moment of opening and not before, else as the
 // state says. u is uniform in [0, 1).
 func (s *State) NextPoll(now time.Time, st Standing, u float64) time.Duration {
 	after := time.Duration(s.PollAfter) * time.Second
@@ -157,9 +157,9 @@ func (s *State) NextPoll(now time.Time, st Standing, u float64) time.Duration {
 		}
 		return after + jitter
 	}
-	if st.Wait >= 0 && st.Wait < 4*after {
-		after = max(st.Wait/4, minPoll)
-		jitter = time.Duration(u * float64(after) / 2)
+	if st.Wait >= 0 && st.Wait < after {
+		after = max(st.Wait, minPoll)
+		jitter = time.Duration(u * float64(after) / 4)
 	}
 	return after + jitter
 }
