@@ -11,12 +11,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"gapura/internal/calm"
 	"gapura/internal/captcha"
 	"gapura/internal/fault"
 	"gapura/internal/gate"
 	"gapura/internal/ratelimit"
+	"gapura/internal/waitroom"
 )
 
 // puzzles makes captchas that need no work: the answer is the challenge.
@@ -443,4 +445,32 @@ func BenchmarkGate(b *testing.B) {
 		}
 		i++
 	}
+}
+
+// TestBotsBehindACarrierLeaveTheAdmittedAlone: orders with forged passes use up what the carrier's address may send; who was let
+// in by the waiting room is counted by the pass, and cannot hammer with it either.
+func TestBotsBehindACarrierLeaveTheAdmittedAlone(t *testing.T) {
+	t.Parallel()
+	f, _ := guarded(t, gate.On, false)
+	l := f.withRoom(t)
+	const carrier = "203.0.113.7:1"
+	stranger, err := waitroom.NewSigner(waitroom.Key{ID: 1, Secret: []byte("the secret of somebody else")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pass := func(s *waitroom.Signer, who string) string {
+		return s.Pass(waitroom.Pass{EventID: 1, Expires: time.Now().Add(time.Minute), Key: waitroom.HashKey(who), Visitor: l.Visitor(1, who)})
+	}
+	_, last := crowd(f, 3050, func(i int) (string, []string) {
+		return carrier, []string{"Queue-Pass", pass(stranger, fmt.Sprint("crowd-key-0123456789-", i))}
+	})
+	limitedBy(t, last, "orders")
+	const mine = "the-key-of-an-admitted-person"
+	if w := f.from(carrier, mine, body("siti@example.id", ""), "Queue-Pass", pass(l.signer, mine)); w.Code != 201 {
+		t.Errorf("with a pass that counts: %d %s", w.Code, w.Body)
+	}
+	for i := range 30 {
+		last = f.from(carrier, fmt.Sprint("another-key-0123456789-", i), body("siti@example.id", ""), "Queue-Pass", pass(l.signer, mine))
+	}
+	limitedBy(t, last, "orders-ticket")
 }

@@ -90,7 +90,8 @@ func (b *bodies) put(buffer *bytes.Buffer) {
 func (a *API) postOrder(w http.ResponseWriter, r *http.Request) error {
 	slug, key := r.PathValue("slug"), idempotencyKey(r)
 	visit := a.visit(r, gate.Order, key)
-	standing, err := a.knock(w, r, &visit)
+	knocks := a.holder(r, slug, visit)
+	standing, err := a.knock(w, r, &knocks)
 	if err != nil {
 		return err
 	}

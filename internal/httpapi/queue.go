@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -37,6 +38,7 @@ type Queue interface {
 	Find(eventID int64, ticket string) (waitroom.Found, error)
 	Exchange(ctx context.Context, eventID int64, ticket, key string) (waitroom.Pass, string, error)
 	Check(ctx context.Context, eventID int64, pass, key string) (waitroom.Pass, error)
+	Holder(eventID int64, pass string) string
 	Proof(eventID int64) (waitroom.Proof, error)
 	WriteList(ctx context.Context, eventID int64, w io.Writer) error
 }
@@ -328,9 +330,26 @@ func (a *API) decodeSmall(w http.ResponseWriter, r *http.Request, into any) erro
 	return nil
 }
 
-// admitted reports why an order may not be sent now: its event has a waiting room and it carries no pass that counts. A key
-// that has an order already needs none any more, and has the pass of nobody then. The pass is looked at first because that costs a signature; only who has
-// none that counts makes the database look for the key.
+// holder describes an order's visit to the gate. Who was let in by the waiting room is counted by the pass and not by the address:
+// bots behind the same carrier, whose passes are forged, would use up the address's orders.
+func (a *API) holder(r *http.Request, slug string, v gate.Visit) gate.Visit {
+	pass := r.Header.Get("Queue-Pass")
+	if pass == "" || a.cfg.Queue == nil {
+		return v
+	}
+	live, err := a.cfg.Desk.Event(slug)
+	if err != nil || !live.Event.WaitingRoom.Enabled {
+		return v
+	}
+	if number := a.cfg.Queue.Holder(live.ID, pass); number != "" {
+		v.Ticket, v.Address = "pass "+number, netip.Addr{}
+	}
+	return v
+}
+
+// admitted reports why an order may not be sent now: its event has a waiting room and it carries no pass that counts. A key that
+// has an order already needs none any more, and has the pass of nobody then. The pass is looked at first because that costs a
+// signature; only who has none that counts makes the database look for the key.
 func (a *API) admitted(r *http.Request, slug, key string) (pass waitroom.Pass, err error) {
 	live, err := a.cfg.Desk.Event(slug)
 	if err != nil || !live.Event.WaitingRoom.Enabled {

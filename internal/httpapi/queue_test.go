@@ -38,6 +38,8 @@ func (l line) Check(context.Context, int64, string, string) (waitroom.Pass, erro
 	return waitroom.Pass{}, l.refusal
 }
 
+func (l line) Holder(int64, string) string { return "" }
+
 func (l line) State(int64) (waitroom.State, error) { return waitroom.State{}, l.refusal }
 
 func (l line) Ask(context.Context, int64, string, string, string) (waitroom.Asked, error) {
