@@ -152,7 +152,7 @@ async function drawn() {
   await tab.close()
   await head(pages[1], 'Sebentar lagi diundi')
   await look(pages[1], 'closed')
-  await gapura('room', 'ceiling', slug, '0.4') // so that the order can be seen
+  await gapura('room', 'ceiling', slug, '0.2') // five seconds apart: a page may ask three seconds late
   const order = []
   await Promise.all(
     pages.map(async (page, i) => {
