@@ -3,32 +3,45 @@ package app
 import (
 	"context"
 	"runtime/debug"
+	"runtime/metrics"
 )
 
-// Connections that are in use cost 17 kB each in net/http, and parked ones 4 kB. The collector lets garbage grow to as much as
-// is in use, so a crowd's connections would take their memory twice. From crowded on it is told to let a quarter gather instead.
-// Rejected: a memory limit that follows the connections. At the same size the collector then took three quarters of the
-// processor.
+// The collector lets garbage grow to a part of what is in use. In the quiet that part may be large, and the collector runs a
+// third as often; a crowd's connections would take their memory several times over. So the part is what fits into the budget.
+// Rejected: a fixed quarter from 2,000 connections on, which took 28% of the processor in a surge on 4,096 connections; and a memory
+// limit that follows the connections, at which the collector took three quarters of it.
 const (
-	crowded        = 2000 // open connections; from here on idle ones are parked, too
-	garbageCrowded = 25   // per cent of what is in use
-	garbageUsual   = 300  // of some 25 MB: the collector runs a third as often, and the program stays below 150 MB
+	crowded       = 2000      // open connections from which on idle ones are parked
+	memoryBudget  = 140 << 20 // bytes of heap and stacks; with 170 MiB the kernel counted 255 MB
+	garbageAtMost = 300       // per cent of what is in use
+	garbageLeast  = 25
+	garbageStep   = 25 // the collector is stopped to be told, so not for less
 )
 
-// memory keeps the resident size near what is in use while many are connected.
+// memory keeps what garbage may take within the budget.
 type memory struct {
-	open    func() int64 // how many connections are open
-	percent int          // what the collector was told; only tend knows
+	percent int // what the collector was told; only tend knows
 }
 
 // tend tells the collector how much garbage may gather.
 func (m *memory) tend(context.Context) {
-	percent := garbageUsual
-	if m.open() >= crowded {
-		percent = garbageCrowded
+	use := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/stack:bytes"}, {Name: "/gc/scan/globals:bytes"}}
+	metrics.Read(use)
+	var live uint64
+	for i := range use {
+		live += use[i].Value.Uint64()
 	}
-	if percent != m.percent {
+	if percent := garbageFor(live); percent != m.percent {
 		m.percent = percent
 		debug.SetGCPercent(percent)
 	}
+}
+
+// garbageFor returns how many per cent of live bytes may be garbage.
+func garbageFor(live uint64) int {
+	if live == 0 {
+		return garbageAtMost
+	}
+	percent := int((memoryBudget - min(live, memoryBudget)) * 100 / live)
+	return min(max(percent/garbageStep*garbageStep, garbageLeast), garbageAtMost)
 }

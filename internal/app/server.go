@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"net/netip"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -282,10 +283,11 @@ func (n *node) serve(listener net.Listener, ready func()) error {
 	}
 	lot := newParking(listener, n.work, crowded, parkAfter)
 	server.ConnState = lot.watch
-	m := memory{open: lot.open.Load}
+	var m memory
 	n.work.Every("memory", memoryEvery, m.tend)
 	failed := make(chan error, 1)
 	n.work.Go("http", func(context.Context) { failed <- server.Serve(lot) })
+	debug.FreeOSMemory() // starting takes 20 MB that serving does not need
 	ready()
 	select {
 	case err = <-failed:

@@ -52,6 +52,7 @@ type API struct {
 	prepared prepared
 	openapi  []byte
 	bodies   bodies
+	refusals lingering
 	problems problems
 	pages    map[string]*finished // of the problems
 	streams  atomic.Int64         // open now

@@ -82,15 +82,17 @@ func dialectOf(name string) (dialect, error) {
 func openSQLite(path string, u use) (*bun.DB, error) {
 	q := url.Values{}
 	for _, pragma := range []string{
-		"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(5000)", "cache_size(-65536)", "temp_store(MEMORY)",
+		"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(5000)", "temp_store(MEMORY)",
 		"wal_autocheckpoint(4000)",
 	} {
 		q.Add("_pragma", pragma)
 	}
 	if u == reading {
 		q.Add("_pragma", "query_only(1)")
+		q.Add("_pragma", "cache_size(-8192)") // KiB for each of eight; the system's cache has the pages, too
 	} else {
 		q.Set("_txlock", "immediate")
+		q.Add("_pragma", "cache_size(-65536)")
 	}
 	db, err := sql.Open("sqlite", "file:"+path+"?"+q.Encode())
 	if err != nil {

@@ -26,8 +26,8 @@ type sendingKey struct {
 	sends int
 }
 
-// localRoom is how many jobs a lane holds. The relay's window is far below it, so a lane that is full has lost its workers.
-const localRoom = 16_384
+// localRoom is how many jobs a lane holds, in 0.6 MB. The relay's window is below it, so a lane that is full has lost its workers.
+const localRoom = 4096
 
 // NewLocal returns a carrier without jobs.
 func NewLocal(log *slog.Logger) *Local {

@@ -106,7 +106,7 @@ func (s settings) best(ctx context.Context, d *database, r *report) error {
 }
 
 func (s settings) steady(ctx context.Context, d *database, r *report) error {
-	result, _, err := s.load(ctx, d, load{demand: constant(0.7*r.best, s.length)})
+	result, _, err := s.load(ctx, d, load{demand: constant(0.7*r.best, s.length), connections: crowdConnections})
 	r.steady = result
 	if err == nil {
 		s.note("at 70%%: p50 %s, p99 %s", result.Latency.P50, result.Latency.P99)
