@@ -11,7 +11,6 @@ import (
 // Rejected: a fixed quarter from 2,000 connections on, which took 28% of the processor in a surge on 4,096 connections; and a memory
 // limit that follows the connections, at which the collector took three quarters of it.
 const (
-	crowded       = 2000      // open connections from which on idle ones are parked
 	memoryBudget  = 140 << 20 // bytes of heap and stacks; with 170 MiB the kernel counted 255 MB
 	garbageAtMost = 300       // per cent of what is in use
 	garbageLeast  = 25

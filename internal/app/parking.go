@@ -14,6 +14,9 @@ import (
 	"gapura/internal/lifecycle"
 )
 
+// crowded is how many open connections have idle ones parked.
+const crowded = 2000
+
 // parkAfter is how long a connection is idle before it leaves net/http, where it costs 17 kB. Whoever sends order after order,
 // or polls every second, does not come to it.
 const parkAfter = time.Second

@@ -251,7 +251,7 @@ func (n *node) ready(ctx context.Context) error {
 	return nil
 }
 
-// memoryEvery is how often the collector's goal follows the number of connections. A crowd opens 9,000 within a second.
+// memoryEvery is how often the collector's goal follows what is in use. A crowd opens 9,000 connections within a second.
 const memoryEvery = 100 * time.Millisecond
 
 // Bounds of the HTTP server. A slow client is cut off; nothing it sent was taken before its body was whole.

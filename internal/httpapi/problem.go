@@ -52,11 +52,7 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, baseURL, locale string
 func ProblemText(code fault.Code, status int, baseURL, locale string) []byte {
 	body := problemBody(fault.New(code), baseURL, locale)
 	body["status"] = status
-	text, err := json.Marshal(body)
-	if err != nil {
-		return []byte(`{"code":"internal","status":500}`) // only our own types are encoded here
-	}
-	return text
+	return encodeBody(body)
 }
 
 func writeProblem(w http.ResponseWriter, r *http.Request, f *fault.Fault, encode func(f *fault.Fault, locale string) []byte, otherwise string) {
@@ -93,7 +89,11 @@ func (p *problems) encode(f *fault.Fault, baseURL, locale string) []byte {
 }
 
 func encodeProblem(f *fault.Fault, baseURL, locale string) []byte {
-	text, err := json.Marshal(problemBody(f, baseURL, locale))
+	return encodeBody(problemBody(f, baseURL, locale))
+}
+
+func encodeBody(body map[string]any) []byte {
+	text, err := json.Marshal(body)
 	if err != nil {
 		return []byte(`{"code":"internal","status":500}`) // only our own types are encoded here
 	}

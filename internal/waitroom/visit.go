@@ -210,16 +210,9 @@ func (rm *room) issue(ctx context.Context, t Ticket, key KeyHash) (Pass, error) 
 //
 // Faults: queue_pass_required with a reason (missing, malformed, forged, foreign, lapsed, used), overloaded.
 func (rs *Rooms) Check(ctx context.Context, eventID int64, text, key string) (Pass, error) {
-	rm, err := rs.room(eventID)
+	rm, p, err := rs.readPass(eventID, text)
 	if err != nil {
 		return Pass{}, err
-	}
-	if text == "" {
-		return Pass{}, fault.New(fault.QueuePassRequired).With("reason", "missing")
-	}
-	p, err := rm.cfg.Signer.ReadPass(text, eventID, rm.now())
-	if err != nil {
-		return Pass{}, refusal(err)
 	}
 	want := HashKey(key)
 	bound := p.Key
@@ -238,15 +231,27 @@ func (rs *Rooms) Check(ctx context.Context, eventID int64, text, key string) (Pa
 // Holder returns whose pass this is, by its draw number, or "" for a text that is none that counts now. It costs a signature and
 // says nothing of the key that the pass is bound to.
 func (rs *Rooms) Holder(eventID int64, text string) string {
-	rm, err := rs.room(eventID)
-	if err != nil || text == "" {
-		return ""
-	}
-	p, err := rm.cfg.Signer.ReadPass(text, eventID, rm.now())
+	_, p, err := rs.readPass(eventID, text)
 	if err != nil {
 		return ""
 	}
 	return p.Visitor.Number(eventID).String()
+}
+
+// readPass returns an event's room and a pass to it that is signed and has not lapsed. Its faults are those of Check but used.
+func (rs *Rooms) readPass(eventID int64, text string) (*room, Pass, error) {
+	rm, err := rs.room(eventID)
+	if err != nil {
+		return nil, Pass{}, err
+	}
+	if text == "" {
+		return nil, Pass{}, fault.New(fault.QueuePassRequired).With("reason", "missing")
+	}
+	p, err := rm.cfg.Signer.ReadPass(text, eventID, rm.now())
+	if err != nil {
+		return nil, Pass{}, refusal(err)
+	}
+	return rm, p, nil
 }
 
 // Operate changes what the organiser orders: pause, ceiling, entries by hand, groups. It takes effect within a second.
