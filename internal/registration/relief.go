@@ -73,12 +73,13 @@ const relieveEvery = 250 * time.Millisecond
 // Waiting on would only make them learn it later: the committer itself stays with the database for commitFor.
 func (e *Engine) relieve(context.Context) {
 	patience := e.cfg.Limits.Patience
-	if patience <= 0 {
-		return
-	}
 	now := e.cfg.Clock.Now()
 	for _, l := range e.lanes.Load().byID {
-		if r := l.run.Load(); r != nil && now.Sub(r.began) > patience {
+		r := l.run.Load()
+		if r != nil && now.Sub(r.began) > relieveEvery {
+			l.wake()
+		}
+		if r != nil && patience > 0 && now.Sub(r.began) > patience {
 			l.relieve(r)
 		}
 	}

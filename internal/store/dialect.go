@@ -124,7 +124,8 @@ func openMySQL(dsn string, u use) (*bun.DB, error) {
 		return nil, errors.New("the database address is malformed: check DB_HOST, DB_PORT, DB_SOCKET, DB_USERNAME and DB_DATABASE")
 	}
 	cfg.InterpolateParams, cfg.ParseTime = true, true
-	cfg.Logger = &mysql.NopLogger{} // what it would print comes back as an error
+	cfg.MultiStatements = u == writing // a batch's inserts go together; readers and migrations send one statement at a time
+	cfg.Logger = &mysql.NopLogger{}    // what it would print comes back as an error
 	if cfg.Params == nil {
 		cfg.Params = map[string]string{}
 	}

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -57,25 +56,6 @@ type (
 		Answers   string `bun:"answers"`
 		Tier      int    `bun:"tier"`
 		Price     int64  `bun:"price"`
-	}
-
-	claimRow struct {
-		bun.BaseModel `bun:"table:claims"`
-
-		EventID int64  `bun:"event_id"`
-		Hash    []byte `bun:"hash"`
-		OrderID id.ID  `bun:"order_id,type:blob"`
-	}
-
-	outboxRow struct {
-		bun.BaseModel `bun:"table:outbox"`
-
-		Queue     string `bun:"queue"`
-		Kind      string `bun:"kind"`
-		EventID   int64  `bun:"event_id"`
-		OrderID   id.ID  `bun:"order_id,type:blob"`
-		Version   int    `bun:"version"`
-		CreatedAt int64  `bun:"created_at"`
 	}
 
 	stateRow struct {
@@ -294,120 +274,6 @@ func (e *eventTx) Taken(ctx context.Context, claims []registration.Claim) (map[r
 	return taken, nil
 }
 
-// Insert writes new orders with all that belongs to them. Claims go in key order, so that two nodes never wait for each
-// other in a circle.
-func (e *eventTx) Insert(ctx context.Context, orders []registration.NewOrder) error {
-	rows, err := e.rows(orders)
-	if err != nil {
-		return err
-	}
-	slices.SortFunc(rows.claims, func(a, b claimRow) int { return bytes.Compare(a.Hash, b.Hash) })
-	if err := insertRows(ctx, e.tx, "orders", rows.orders, (*orderRow).size); err != nil {
-		return err
-	}
-	if err := insertRows(ctx, e.tx, "participants", rows.participants, (*participantRow).size); err != nil {
-		return err
-	}
-	if err := insertRows(ctx, e.tx, "claims", rows.claims, func(*claimRow) int { return fixedSize }); err != nil {
-		return err
-	}
-	return insertRows(ctx, e.tx, "outbox", rows.outbox, func(*outboxRow) int { return fixedSize })
-}
-
-// maxStatement is how many bytes of rows one INSERT carries. MariaDB takes packets of 16 MiB by default, and breaks the
-// connection over a bigger one; escaping at most doubles the text. An ordinary batch is far below and stays one statement.
-const maxStatement = 4 << 20
-
-// fixedSize is about what a row's numbers, ids and short names take in a statement.
-const fixedSize = 300
-
-func (r *orderRow) size() int { return fixedSize + len(r.ContactName) + len(r.ContactEmail) }
-
-func (r *participantRow) size() int { return fixedSize + len(r.Name) + len(r.Email) + len(r.Answers) }
-
-// insertRows writes rows with as few statements as their size allows.
-func insertRows[T any](ctx context.Context, tx bun.Tx, table string, rows []T, size func(*T) int) error {
-	for len(rows) > 0 {
-		n, bytes := 0, 0
-		for n < len(rows) && (n == 0 || bytes+size(&rows[n]) <= maxStatement) {
-			bytes += size(&rows[n])
-			n++
-		}
-		part := rows[:n]
-		if _, err := tx.NewInsert().Model(&part).Exec(ctx); err != nil {
-			return fmt.Errorf("insert %s: %w", table, err)
-		}
-		rows = rows[n:]
-	}
-	return nil
-}
-
-// newRows are the rows of one batch.
-type newRows struct {
-	orders       []orderRow
-	participants []participantRow
-	claims       []claimRow
-	outbox       []outboxRow
-}
-
-func (e *eventTx) rows(orders []registration.NewOrder) (*newRows, error) {
-	r := &newRows{
-		orders:       make([]orderRow, 0, len(orders)),
-		participants: make([]participantRow, 0, len(orders)),
-		claims:       make([]claimRow, 0, 2*len(orders)),
-		outbox:       make([]outboxRow, 0, len(orders)),
-	}
-	for i := range orders {
-		n := &orders[i]
-		r.orders = append(r.orders, newOrderRow(n))
-		r.outbox = append(r.outbox, outboxRow{
-			Queue: string(jobs.OrderPlaced.Queue()), Kind: string(jobs.OrderPlaced), EventID: e.eventID, OrderID: n.Order.ID, Version: n.Order.Version,
-			CreatedAt: milliseconds(n.Order.CreatedAt),
-		})
-		for j := range n.Order.Participants {
-			p, err := newParticipantRow(n.Order.ID, &n.Order.Participants[j])
-			if err != nil {
-				return nil, err
-			}
-			r.participants = append(r.participants, p)
-			for k := range n.Claims[j] {
-				r.claims = append(r.claims, claimRow{EventID: e.eventID, Hash: n.Claims[j][k][:], OrderID: n.Order.ID})
-			}
-		}
-	}
-	return r, nil
-}
-
-func newOrderRow(n *registration.NewOrder) orderRow {
-	o := n.Order
-	row := orderRow{
-		ID: o.ID, EventID: o.EventID, Seq: o.Seq, Number: o.Number, Status: string(o.Status), Version: o.Version,
-		Total: int64(o.Total), ContactName: o.Contact.Name, ContactEmail: o.Contact.Email, ContactPhone: o.Contact.Phone,
-		Locale: o.Locale, IdemKey: n.Key[:], Fingerprint: n.Fingerprint[:], CreatedAt: milliseconds(o.CreatedAt),
-		ExpiresAt: optional(o.ExpiresAt),
-	}
-	if o.Status == registration.AwaitingPayment {
-		row.HoldUntil = row.ExpiresAt
-	}
-	return row
-}
-
-func newParticipantRow(order id.ID, p *registration.Participant) (participantRow, error) {
-	row := participantRow{
-		OrderID: order, Position: p.Position, Category: p.Category, Name: p.Name, Email: p.Email, Phone: p.Phone,
-		BirthDate: p.BirthDate, Gender: p.Gender, Tier: p.Tier, Price: int64(p.Price),
-	}
-	if len(p.Answers) == 0 {
-		return row, nil
-	}
-	text, err := json.Marshal(p.Answers)
-	if err != nil {
-		return row, fmt.Errorf("answers: %w", err)
-	}
-	row.Answers = string(text)
-	return row, nil
-}
-
 // Advance adds the deltas to the counters and sets the last order's number. The table's checks refuse to oversell even if
 // the engine were wrong.
 func (e *eventTx) Advance(ctx context.Context, lastSeq int64, deltas map[event.Counter]registration.Count) error {
@@ -490,13 +356,11 @@ func (e *eventTx) Claim(ctx context.Context, claims []registration.OwnedClaim) e
 	if len(claims) == 0 {
 		return nil
 	}
-	rows := make([]claimRow, len(claims))
-	for i := range claims {
-		rows[i] = claimRow{EventID: e.eventID, Hash: claims[i].Claim[:], OrderID: claims[i].Order}
-	}
-	slices.SortFunc(rows, func(a, b claimRow) int { return bytes.Compare(a.Hash, b.Hash) })
-	if _, err := e.tx.NewInsert().Model(&rows).Exec(ctx); err != nil {
-		return fmt.Errorf("insert claims: %w", err)
+	w := e.inserts(ctx, len(claims)*fixedSize)
+	w.claims(e.eventID, slices.Clone(claims))
+	w.send()
+	if w.err != nil {
+		return fmt.Errorf("insert claims: %w", w.err)
 	}
 	return nil
 }
