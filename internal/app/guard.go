@@ -36,9 +36,9 @@ type guard struct {
 
 // Bounds of what the guard remembers in process.
 const (
-	// limitKeys is for how many senders counts are kept, in 16 MB. Of an order the key matters for 2 s and the person for 20 s,
+	// limitKeys is for how many senders counts are kept, in 8 MB. Of an order the key matters for 2 s and the person for 20 s,
 	// so 8,000 a second need 180,000.
-	limitKeys = 1 << 20
+	limitKeys = 1 << 19
 	// spentCaptchas is how many answers are remembered for each of two lifetimes of ten minutes: 250 a second throughout. More
 	// are refused, and every one of them has cost its sender the work.
 	spentCaptchas = 150_000

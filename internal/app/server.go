@@ -283,7 +283,7 @@ func (n *node) serve(listener net.Listener, ready func()) error {
 	}
 	lot := newParking(listener, n.work, crowded, parkAfter)
 	server.ConnState = lot.watch
-	var m memory
+	m := memory{connections: &lot.open}
 	n.work.Every("memory", memoryEvery, m.tend)
 	failed := make(chan error, 1)
 	n.work.Go("http", func(context.Context) { failed <- server.Serve(lot) })

@@ -125,24 +125,28 @@ func (t *telemetry) observe(next http.Handler) http.Handler {
 		begin := time.Now()
 		recorder := &statusRecorder{ResponseWriter: w, status: http.StatusOK}
 		next.ServeHTTP(recorder, r)
-		took := time.Since(begin)
-		route := r.Pattern
-		if route == "" {
-			route = "none"
-		}
-		t.requests.WithLabelValues(route, strconv.Itoa(recorder.status)).Observe(took.Seconds())
-		level := slog.LevelDebug
-		switch {
-		case recorder.status == http.StatusInternalServerError:
-			level = slog.LevelError
-		case took > slowRequest && !recorder.streamed:
-			level = slog.LevelInfo
-		}
-		if t.log.Enabled(context.Background(), level) {
-			t.log.LogAttrs(r.Context(), level, "request", slog.String("route", route), slog.Int("status", recorder.status),
-				slog.Duration("took", took), slog.Int64("bytes", recorder.bytes))
-		}
+		t.note(r, recorder, time.Since(begin))
 	})
+}
+
+// note is apart from observe so that what it needs on the stack is not there while the request is served.
+func (t *telemetry) note(r *http.Request, recorder *statusRecorder, took time.Duration) {
+	route := r.Pattern
+	if route == "" {
+		route = "none"
+	}
+	t.requests.WithLabelValues(route, strconv.Itoa(recorder.status)).Observe(took.Seconds())
+	level := slog.LevelDebug
+	switch {
+	case recorder.status == http.StatusInternalServerError:
+		level = slog.LevelError
+	case took > slowRequest && !recorder.streamed:
+		level = slog.LevelInfo
+	}
+	if t.log.Enabled(context.Background(), level) {
+		t.log.LogAttrs(r.Context(), level, "request", slog.String("route", route), slog.Int("status", recorder.status),
+			slog.Duration("took", took), slog.Int64("bytes", recorder.bytes))
+	}
 }
 
 // statusRecorder notes what was answered.

@@ -161,6 +161,11 @@ func (d *memoryDesk) Watch(_ context.Context, order id.ID) <-chan registration.C
 	return w
 }
 
+func (d *memoryDesk) Definition(slug string) (registration.Stored, error) {
+	live, err := d.Event(slug)
+	return registration.Stored{ID: live.ID, Revision: live.Revision, Event: live.Event}, err
+}
+
 func (d *memoryDesk) Token(order id.ID) string {
 	sum := sha256.Sum256(order[:])
 	return base64.RawURLEncoding.EncodeToString(sum[:16])

@@ -22,7 +22,7 @@ func FuzzDecodeRequest(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		var request registration.Request
-		err := decodeRequest(text, &request)
+		err := decodeRequest(text, &request, &memberScan{})
 		if err == nil {
 			if !json.Valid(text) {
 				t.Fatalf("accepted what is no JSON: %q", text)

@@ -103,7 +103,7 @@ func (a *API) room(r *http.Request) (int64, error) {
 	if eventID, ok := a.cfg.Queue.Room(slug); ok {
 		return eventID, nil
 	}
-	if _, err := a.cfg.Desk.Event(slug); err != nil {
+	if _, err := a.cfg.Desk.Definition(slug); err != nil {
 		return 0, err
 	}
 	return 0, fault.New(fault.NotFound)
@@ -337,11 +337,11 @@ func (a *API) holder(r *http.Request, slug string, v gate.Visit) gate.Visit {
 	if pass == "" || a.cfg.Queue == nil {
 		return v
 	}
-	live, err := a.cfg.Desk.Event(slug)
-	if err != nil || !live.Event.WaitingRoom.Enabled {
+	known, err := a.cfg.Desk.Definition(slug)
+	if err != nil || !known.Event.WaitingRoom.Enabled {
 		return v
 	}
-	if number := a.cfg.Queue.Holder(live.ID, pass); number != "" {
+	if number := a.cfg.Queue.Holder(known.ID, pass); number != "" {
 		v.Ticket, v.Address = "pass "+number, netip.Addr{}
 	}
 	return v
@@ -351,8 +351,8 @@ func (a *API) holder(r *http.Request, slug string, v gate.Visit) gate.Visit {
 // has an order already needs none any more, and has the pass of nobody then. The pass is looked at first because that costs a
 // signature; only who has none that counts makes the database look for the key.
 func (a *API) admitted(r *http.Request, slug, key string) (pass waitroom.Pass, err error) {
-	live, err := a.cfg.Desk.Event(slug)
-	if err != nil || !live.Event.WaitingRoom.Enabled {
+	known, err := a.cfg.Desk.Definition(slug)
+	if err != nil || !known.Event.WaitingRoom.Enabled {
 		return pass, nil // that there is no such event is said by Register
 	}
 	if _, ok := registration.KeyOf(key); !ok {
@@ -363,7 +363,7 @@ func (a *API) admitted(r *http.Request, slug, key string) (pass waitroom.Pass, e
 	}
 	ctx, cancel := a.readContext(r)
 	defer cancel()
-	pass, refusal := a.cfg.Queue.Check(ctx, live.ID, r.Header.Get("Queue-Pass"), key)
+	pass, refusal := a.cfg.Queue.Check(ctx, known.ID, r.Header.Get("Queue-Pass"), key)
 	switch {
 	case refusal == nil:
 		return pass, nil

@@ -11,17 +11,18 @@ import (
 
 // repeatedMembers refuses objects in which a member comes twice: the decoder would mix the two, the name of one participant
 // and the address of another. It ignores case as the decoder does. text has been decoded, so it is well-formed and not deep.
-func repeatedMembers(text []byte) error {
-	s := memberScan{text: text}
+func (s *memberScan) repeatedMembers(text []byte) error {
+	*s = memberScan{text: text, names: s.names[:0], path: s.path[:0]}
 	s.value()
+	s.text = nil
 	if len(s.repeated) == 0 {
 		return nil
 	}
 	return &fault.Fault{Code: fault.ValidationFailed, Fields: s.repeated}
 }
 
-// memberScan walks a JSON text and notes the names in the objects around it. It allocates next to nothing, because every
-// registration passes here.
+// memberScan walks a JSON text and notes the names in the objects around it. It is used again and allocates nothing, because
+// every registration passes here.
 type memberScan struct {
 	text     []byte
 	at       int

@@ -94,6 +94,7 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	if cfg.Limits == (Limits{}) {
 		cfg.Limits = DefaultLimits()
 	}
+	cfg.Secrets = cfg.Secrets.reusing()
 	e := &Engine{cfg: cfg, work: lifecycle.NewGroup(context.WithoutCancel(ctx)), broken: map[int64]string{}}
 	e.lanes.Store(&laneSet{})
 	if err := e.Refresh(ctx); err != nil {
@@ -256,6 +257,15 @@ func (e *Engine) Event(slug string) (Live, error) {
 	return l.view(), nil
 }
 
+// Definition returns the published event with that slug as its file says, or a no_such_event fault.
+func (e *Engine) Definition(slug string) (Stored, error) {
+	l, ok := e.lanes.Load().bySlug[slug]
+	if !ok {
+		return Stored{}, fault.New(fault.NoSuchEvent)
+	}
+	return *l.stored.Load(), nil
+}
+
 // Shed returns the fault that a request with this key would meet before it is worth reading its body: the event's queue is
 // full and the key has no order that this node remembers. Otherwise it returns nil.
 func (e *Engine) Shed(slug, rawKey string) error {
@@ -280,8 +290,8 @@ func (e *Engine) Register(ctx context.Context, slug, rawKey string, request Requ
 		return Receipt{}, fault.New(fault.NoSuchEvent)
 	}
 	mark := fingerprint(slug, &request)
-	if existing, ok := e.recent.get(key); ok {
-		return replay(existing, mark)
+	if e.recent.has(key) {
+		return e.repeat(key, mark)
 	}
 	if e.hangs.Load() {
 		return Receipt{}, l.refuse(l.overloaded(errHangs))
@@ -291,8 +301,17 @@ func (e *Engine) Register(ctx context.Context, slug, rawKey string, request Requ
 		return f.follow(ctx, mark)
 	}
 	defer e.flights.land(key, f)
-	f.receipt, f.err = l.register(ctx, key, mark, &request)
+	f.err = l.register(ctx, key, mark, &request, &f.receipt)
 	return f.receipt, f.err
+}
+
+// repeat answers a request whose key has an order that this node remembers.
+func (e *Engine) repeat(key Key, mark Fingerprint) (Receipt, error) {
+	existing, ok := e.recent.get(key)
+	if !ok { // forgotten a moment ago
+		return Receipt{}, fault.New(fault.Overloaded).After(jitter())
+	}
+	return replay(existing, mark)
 }
 
 func replay(existing KeyedOrder, mark Fingerprint) (Receipt, error) {

@@ -9,6 +9,7 @@ import (
 	"hash"
 	"slices"
 	"strconv"
+	"sync"
 
 	"gapura/internal/event"
 	"gapura/internal/id"
@@ -104,6 +105,40 @@ func (w *fieldHash) participant(p *ParticipantInput) {
 type Secrets struct {
 	Claims []byte   // keys the claims; must stay the same for as long as any event is live
 	Tokens [][]byte // key the access tokens: the first makes them, all of them are accepted, so that keys can be rotated
+
+	claims, tokens *macs // of Claims and of the first of Tokens; nil: every hash is set up anew
+}
+
+// reusing returns the same secrets for work by the thousand.
+func (s Secrets) reusing() Secrets {
+	s.claims = &macs{}
+	s.tokens = &macs{}
+	return s
+}
+
+// macs keeps keyed hashes, all with the same key: an order needs three, and to set one up allocates 600 bytes.
+type macs struct{ pool sync.Pool }
+
+// mac is a keyed hash and room for what goes into it and comes out of it.
+type mac struct {
+	hash.Hash
+	text []byte
+}
+
+func (m *macs) get(key []byte) *mac {
+	if m != nil {
+		if used, ok := m.pool.Get().(*mac); ok {
+			used.Reset()
+			return used
+		}
+	}
+	return &mac{Hash: hmac.New(sha256.New, key), text: make([]byte, 0, 128)}
+}
+
+func (m *macs) put(used *mac) {
+	if m != nil {
+		m.pool.Put(used)
+	}
 }
 
 // ClaimsOf returns the claims of one participant under the event's rules.
@@ -122,15 +157,14 @@ func (s Secrets) ClaimsOf(eventID int64, by []event.UniqueBy, p *Participant) []
 }
 
 func (s Secrets) claim(eventID int64, property event.UniqueBy, value string) Claim {
-	mac := hmac.New(sha256.New, s.Claims)
-	buf := make([]byte, 0, 128)
-	buf = strconv.AppendInt(buf, eventID, 10)
-	buf = append(append(buf, '|'), property...)
-	buf = append(append(buf, '|'), value...)
-	mac.Write(buf)
-	var out Claim
-	copy(out[:], mac.Sum(buf[:0]))
-	return out
+	m := s.claims.get(s.Claims)
+	defer s.claims.put(m)
+	m.text = strconv.AppendInt(m.text[:0], eventID, 10)
+	m.text = append(append(m.text, '|'), property...)
+	m.text = append(append(m.text, '|'), value...)
+	m.Write(m.text)
+	m.text = m.Sum(m.text[:0])
+	return Claim(m.text[:len(Claim{})])
 }
 
 // tokenLength is in bytes: 16 are the 128 bits that the contract asks for.
@@ -139,7 +173,9 @@ const tokenLength = 16
 // Token returns the order's access token. It is derived, not stored: a replay returns the same one, and a stolen table of
 // orders opens none.
 func (s Secrets) Token(order id.ID) string {
-	return base64.RawURLEncoding.EncodeToString(token(s.Tokens[0], order))
+	m := s.tokens.get(s.Tokens[0])
+	defer s.tokens.put(m)
+	return base64.RawURLEncoding.EncodeToString(m.token(order))
 }
 
 // TokenValid reports whether token opens the order, in time that does not depend on where it differs.
@@ -150,14 +186,15 @@ func (s Secrets) TokenValid(order id.ID, given string) bool {
 	}
 	valid := 0
 	for _, key := range s.Tokens {
-		valid |= subtle.ConstantTimeCompare(token(key, order), raw)
+		valid |= subtle.ConstantTimeCompare((*macs)(nil).get(key).token(order), raw)
 	}
 	return valid == 1
 }
 
-func token(key []byte, order id.ID) []byte {
-	mac := hmac.New(sha256.New, key)
-	mac.Write([]byte("order-access|"))
-	mac.Write(order[:])
-	return mac.Sum(nil)[:tokenLength]
+// token is valid until m is used again.
+func (m *mac) token(order id.ID) []byte {
+	m.text = append(append(m.text[:0], "order-access|"...), order[:]...)
+	m.Write(m.text)
+	m.text = m.Sum(m.text[:0])
+	return m.text[:tokenLength]
 }

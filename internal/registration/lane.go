@@ -68,26 +68,29 @@ func (l *lane) log() *slog.Logger { return l.engine.cfg.Log.With("event", l.slug
 
 // register checks a request and waits until the committer has answered it. It does not end with the caller's context: what
 // was queued will be decided, and the same key learns the outcome.
-func (l *lane) register(ctx context.Context, key Key, print Fingerprint, request *Request) (Receipt, error) {
+func (l *lane) register(ctx context.Context, key Key, print Fingerprint, request *Request, receipt *Receipt) (err error) {
 	now := l.engine.cfg.Clock.Now()
 	stored := l.stored.Load()
 	if early := window(stored.Event, now); early != nil && early.Code == fault.NotOpen && !l.keys.mayHave(key) {
-		return l.tooEarly(ctx, key, print, early)
+		*receipt, err = l.tooEarly(ctx, key, print, early)
+		return err
 	}
 	submission, invalid := check(now, stored.Event, l.id, l.engine.cfg.Secrets, request)
 	if invalid != nil {
-		return l.unlessKnown(ctx, key, print, invalid)
+		*receipt, err = l.unlessKnown(ctx, key, print, invalid)
+		return err
 	}
 	submission.Key, submission.Fingerprint = key, print
 	p := &pending{request: request, submission: submission, revision: stored.Revision, since: now, done: make(chan struct{})}
 	if l.full() {
-		return Receipt{}, l.refuse(l.overloaded(nil))
+		return l.refuse(l.overloaded(nil))
 	}
 	if err := l.queue.Offer(p); err != nil {
-		return Receipt{}, l.refuse(l.overloaded(err))
+		return l.refuse(l.overloaded(err))
 	}
 	<-p.done
-	return p.receipt, p.err
+	*receipt = p.receipt
+	return p.err
 }
 
 // tooEarly refuses without asking the database, because half the crowd comes before the opening. Only if the event has sold

@@ -75,6 +75,8 @@ type Desk interface {
 	Events() []Live
 	// Event returns the published event with that slug, or a no_such_event fault.
 	Event(slug string) (Live, error)
+	// Definition is Event without its availability, for those who ask with every order.
+	Definition(slug string) (Stored, error)
 	// Register returns once the order is durable. Its faults are those of POST /orders in the public contract.
 	Register(ctx context.Context, slug, key string, request Request) (Receipt, error)
 	// Order returns an order as it stands, or a no_such_order fault.

@@ -234,6 +234,11 @@ func (d *desk) Watch(_ context.Context, orderID id.ID) <-chan registration.Chang
 	return w
 }
 
+func (d *desk) Definition(slug string) (registration.Stored, error) {
+	live, err := d.Event(slug)
+	return registration.Stored{ID: live.ID, Revision: live.Revision, Event: live.Event}, err
+}
+
 func (d *desk) Token(orderID id.ID) string {
 	m := hmac.New(sha256.New, []byte("the desk's own secret"))
 	m.Write(orderID[:])

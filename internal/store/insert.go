@@ -45,6 +45,7 @@ func insertRows[T any](ctx context.Context, tx bun.Tx, table string, rows []T, s
 // the database lasts until the processor is free again, and costs more than the rows.
 func (e *eventTx) Insert(ctx context.Context, orders []registration.NewOrder) error {
 	w := e.inserts(ctx, len(orders)*typicalOrder)
+	defer func() { e.store.texts.Put(&w.text) }()
 	w.into("orders (id, event_id, seq, number, status, version, total, contact_name, contact_email, contact_phone, locale, " +
 		"idem_key, fingerprint, created_at, expires_at, hold_until)")
 	for i := range orders {
@@ -97,7 +98,12 @@ type inserts struct {
 }
 
 func (e *eventTx) inserts(ctx context.Context, size int) inserts {
-	return inserts{dialect: e.tx.Dialect(), text: make([]byte, 0, size), exec: func(text string) error {
+	text, ok := e.store.texts.Get().(*[]byte)
+	if !ok || cap(*text) < size {
+		room := make([]byte, 0, size)
+		text = &room
+	}
+	return inserts{dialect: e.tx.Dialect(), text: (*text)[:0], exec: func(text string) error {
 		_, err := e.tx.ExecContext(ctx, text)
 		return err
 	}}

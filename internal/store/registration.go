@@ -75,6 +75,7 @@ type (
 
 // eventTx is one transaction under an event's lock.
 type eventTx struct {
+	store   *Store
 	tx      bun.Tx
 	eventID int64
 	state   stateRow
@@ -91,7 +92,7 @@ func readState(ctx context.Context, db bun.IDB, eventID int64, lock string) (sta
 // InEvent runs work in one transaction that holds the event's lock.
 func (s *Store) InEvent(ctx context.Context, eventID int64, work func(tx registration.Tx) error) error {
 	return s.transact(ctx, func(tx bun.Tx) error {
-		e := &eventTx{tx: tx, eventID: eventID}
+		e := &eventTx{store: s, tx: tx, eventID: eventID}
 		var err error
 		e.state, err = readState(ctx, tx, eventID, s.dialect.forUpdate)
 		if err != nil {
@@ -357,6 +358,7 @@ func (e *eventTx) Claim(ctx context.Context, claims []registration.OwnedClaim) e
 		return nil
 	}
 	w := e.inserts(ctx, len(claims)*fixedSize)
+	defer func() { e.store.texts.Put(&w.text) }()
 	w.claims(e.eventID, slices.Clone(claims))
 	w.send()
 	if w.err != nil {

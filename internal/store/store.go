@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -25,7 +26,8 @@ type Store struct {
 	commits *bun.DB // transactions under an event's lock
 	reads   *bun.DB
 	log     *slog.Logger
-	dsn     string // for the connections of a migration
+	dsn     string    // for the connections of a migration
+	texts   sync.Pool // of *[]byte, for statements: a batch's is half a megabyte
 }
 
 // Options say which database to open.
