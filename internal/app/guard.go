@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -32,6 +33,7 @@ type guard struct {
 	challenger httpapi.Challenger // nil: captchas are not made here
 	redis      *redis.Client      // nil: nothing is shared with other nodes
 	cache      *cache.Shared      // nil: the same
+	rush       *redis.Client      // nil: redis does, or nobody is told
 }
 
 // Bounds of what the guard remembers in process.
@@ -172,10 +174,16 @@ func (c challenger) Challenge(action, host string) (httpapi.ChallengeView, error
 
 // close ends the connections to Redis.
 func (g *guard) close() error {
-	if g == nil || g.redis == nil {
+	if g == nil {
 		return nil
 	}
-	return g.redis.Close()
+	var errs []error
+	for _, client := range []*redis.Client{g.redis, g.rush} {
+		if client != nil {
+			errs = append(errs, client.Close())
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (g *guard) cacheFailures() float64 {

@@ -1,8 +1,13 @@
 package app
 
 import (
+	"context"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"gapura/internal/jobs"
+	"gapura/internal/redisstore"
 )
 
 // busyFrom is how many registrations a second are a rush: a fortieth of what two processors can do, and many times what an
@@ -18,14 +23,31 @@ type rush struct {
 	mu    sync.Mutex
 	began time.Time // of the second that is being counted
 	n     int
-	last  int // registrations in the second before
+	last  int       // registrations in the second before
+	late  time.Time // when a commit last found registrations that had waited for more than lateAfter
 }
 
-func (r *rush) add(n int) {
+// lateAfter is how long registrations wait for a commit where the processor or the database has no room left. At 70% of the
+// most they wait for 15 ms, and at the most for 60.
+const lateAfter = 40 * time.Millisecond
+
+// add counts the n registrations of a commit, the first of which had waited for so long.
+func (r *rush) add(n int, waited time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.turn(time.Now())
+	now := time.Now()
+	r.turn(now)
 	r.n += n
+	if waited > lateAfter {
+		r.late = now
+	}
+}
+
+// late reports whether registrations had to wait since then.
+func (r *rush) lateSince(then time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.late.After(then)
 }
 
 func (r *rush) busy() bool { return r.rate() >= busyFrom }
@@ -47,4 +69,44 @@ func (r *rush) turn(now time.Time) {
 		r.last = r.n
 	}
 	r.began, r.n = now, 0
+}
+
+// A node that serves says every rushEvery whether registrations wait, and is believed for rushLasts.
+const (
+	rushEvery = 200 * time.Millisecond
+	rushLasts = time.Second
+)
+
+// announceRush tells the workers' processes when registrations wait for the database. What follows a registration can wait; it
+// would take from them the processor, if it runs here, and the database in any case. Workers that cannot be told do not wait.
+func (n *node) announceRush() error {
+	if n.program.cfg.QueueConnection != "redis" {
+		return nil
+	}
+	client := n.guard.redis
+	if client == nil {
+		options, err := n.program.cfg.redisOptions()
+		if err != nil {
+			return err
+		}
+		client = newCacheClient(options)
+		n.guard.rush = client
+	}
+	said := redisstore.NewRush(client)
+	n.work.Every("rush", rushEvery, func(ctx context.Context) {
+		if n.telemetry.rush.lateSince(time.Now().Add(-2 * rushEvery)) {
+			_ = said.Say(ctx, rushLasts) // without Redis there are no jobs either
+		}
+	})
+	return nil
+}
+
+// heedRush returns whether a queue is to be held because registrations wait somewhere. Payments are not.
+func (n *node) heedRush(said *redisstore.Rush) func(jobs.Queue) bool {
+	var on atomic.Bool
+	n.work.Every("rush", rushEvery, func(ctx context.Context) {
+		rush, err := said.Said(ctx)
+		on.Store(rush && err == nil)
+	})
+	return func(q jobs.Queue) bool { return q != jobs.Payment && on.Load() }
 }

@@ -68,7 +68,7 @@ func (workCommand) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	if err := n.start(true); err != nil {
+	if err := errors.Join(n.start(true), n.serveProfiles()); err != nil {
 		return errors.Join(err, n.stop(nil))
 	}
 	p.announce("Gapura's workers run")

@@ -278,7 +278,7 @@ func (n *node) serve(listener net.Listener, ready func()) error {
 	}
 	server := n.program.newServer(handler)
 	server.ReadTimeout, server.WriteTimeout, server.IdleTimeout, server.MaxHeaderBytes = readTimeout, writeTimeout, idleTimeout, maxHeaderBytes
-	if err := n.serveProfiles(); err != nil {
+	if err := errors.Join(n.serveProfiles(), n.announceRush()); err != nil {
 		return errors.Join(err, listener.Close(), n.stop(nil))
 	}
 	lot := newParking(listener, n.work, crowded, parkAfter)

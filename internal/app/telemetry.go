@@ -76,7 +76,7 @@ func (t *telemetry) handler() http.Handler {
 
 // Committed implements registration.Meter.
 func (t *telemetry) Committed(event string, batch, accepted int, queued, took time.Duration) {
-	t.rush.add(batch)
+	t.rush.add(batch, queued)
 	t.batches.WithLabelValues(event).Observe(float64(batch))
 	t.commits.WithLabelValues(event).Observe(took.Seconds())
 	t.queueWait.WithLabelValues(event).Observe(queued.Seconds())

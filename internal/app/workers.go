@@ -16,6 +16,7 @@ import (
 	"gapura/internal/jobs"
 	"gapura/internal/lifecycle"
 	"gapura/internal/redisqueue"
+	"gapura/internal/redisstore"
 	"gapura/internal/worker"
 )
 
@@ -95,6 +96,10 @@ const (
 	backlogEvery = 10 * time.Second
 )
 
+// heldJobs is how many jobs of a held queue may wait in Redis. The relay looks ten times a second, so this is a trickle that
+// takes a tenth of a processor, a ticket being 10 ms, and nothing waits for ever.
+const heldJobs = 1
+
 // startQueue runs the relay and the workers of every queue that this node has a handler for.
 func (n *node) startQueue(handlers map[jobs.Kind]worker.Handler) error {
 	q, err := n.openQueue()
@@ -117,6 +122,7 @@ func (n *node) startQueue(handlers map[jobs.Kind]worker.Handler) error {
 	} else {
 		carrier := redisqueue.NewCarrier(q.client, clock.System{})
 		relay.Carrier, relay.Shared = carrier, true
+		relay.Held, relay.Limits.Held = n.heedRush(redisstore.NewRush(q.client)), heldJobs
 		n.work.Go("workers", func(ctx context.Context) { n.receive(ctx, q.client, runner, served) })
 		n.work.Every("queue sweep", sweepQueueEvery, func(ctx context.Context) { n.sweepQueue(ctx, carrier) })
 	}

@@ -182,7 +182,7 @@ func (in *incoming) answer() {
 // refusal costs as much as half an order.
 // The more wait, the longer each does, so that refusalsASecond are answered and a few have their answer soon.
 const (
-	refusalsASecond = 2000
+	refusalsASecond = 1000
 	lingerAtLeast   = 100 * time.Millisecond
 	lingerAtMost    = time.Second
 )

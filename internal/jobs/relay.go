@@ -44,6 +44,8 @@ type Carrier interface {
 // RelayLimits bound a Relay.
 type RelayLimits struct {
 	Window int           // jobs of one queue that wait in the carrier; the rest waits in the outbox
+	Heavy  int           // the same of tickets and mails, whose jobs take milliseconds each
+	Held   int           // the same of a queue that is held
 	Batch  int           // jobs in one claim
 	Lease  time.Duration // after which a sent job is looked for
 	Idle   time.Duration // between two looks when there is nothing to do
@@ -51,7 +53,7 @@ type RelayLimits struct {
 
 // DefaultRelayLimits returns what serves a rush: a window of half a second's jobs a queue.
 func DefaultRelayLimits() RelayLimits {
-	return RelayLimits{Window: 2000, Batch: 500, Lease: 12 * time.Second, Idle: 100 * time.Millisecond}
+	return RelayLimits{Window: 2000, Heavy: 100, Batch: 500, Lease: 12 * time.Second, Idle: 100 * time.Millisecond}
 }
 
 // Relay keeps a window of the outbox's jobs in the carrier. Several may run at once.
@@ -63,7 +65,7 @@ type Relay struct {
 	Log     *slog.Logger
 	Meter   Meter
 	Limits  RelayLimits
-	Held    func(q Queue) bool // a queue of which nothing is sent now; nil: none
+	Held    func(q Queue) bool // a queue of which next to nothing is sent now; nil: none
 	Shared  bool               // workers of other processes may be doing what a carrier that was wiped had held
 
 	trouble bool // was reported
@@ -142,17 +144,24 @@ func (r *Relay) Pass(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	for _, queue := range due {
-		room := r.Limits.Window - waiting[queue]
-		if r.Held != nil && r.Held(queue) {
-			room = 0
-		}
-		full, err := r.serve(ctx, queue, room)
+		held := r.Held != nil && r.Held(queue)
+		full, err := r.serve(ctx, queue, r.window(queue, held)-waiting[queue])
 		if err != nil {
 			return false, err
 		}
-		more = more || full
+		more = more || full && !held // a held queue has its few at the pace of Idle
 	}
 	return more, nil
+}
+
+func (r *Relay) window(queue Queue, held bool) int {
+	switch {
+	case held:
+		return r.Limits.Held
+	case queue == Ticket || queue == Mail:
+		return min(r.Limits.Heavy, r.Limits.Window)
+	}
+	return r.Limits.Window
 }
 
 // hasty are the queues whose jobs are sent again at once after a wipe. A mail that a worker is just sending would arrive twice,

@@ -386,9 +386,13 @@ func TestEstimatesAreClose(t *testing.T) {
 
 func TestPollingIsSpread(t *testing.T) {
 	t.Parallel()
-	for waiting, want := range map[int64]int64{0: 2, 9_999: 2, 100_000: 20, 10_000_000: 30, -5: 2} {
-		if got, _ := pollBounds(waiting); got != want {
-			t.Errorf("%d wait and poll every %d s, want %d", waiting, got, want)
+	for waiting, want := range map[int64][4]int64{ // before opening, and in the line
+		0: {2, 1, 2, 2}, 9_999: {2, 1, 2, 2}, 100_000: {20, 10, 10, 20}, 10_000_000: {30, 15, 15, 30}, -5: {2, 1, 2, 2},
+	} {
+		after, jitter := pollBounds(waiting, false)
+		openAfter, openJitter := pollBounds(waiting, true)
+		if got := [4]int64{after, jitter, openAfter, openJitter}; got != want {
+			t.Errorf("%d wait and poll after %v, want %v", waiting, got, want)
 		}
 	}
 	s := State{Phase: Before, OpensAt: opening, PollAfter: 30, PollJitter: 15}
@@ -398,7 +402,10 @@ func TestPollingIsSpread(t *testing.T) {
 			t.Errorf("ten seconds before opening the next poll is in %v", next)
 		}
 	}
-	s = State{Phase: Open, PollAfter: 30, PollJitter: 15}
+	s = State{Phase: Open, PollAfter: 15, PollJitter: 30}
+	if next := s.NextPoll(opening, Standing{Ahead: 3, Wait: 20 * time.Second}, 0.9); next != 24500*time.Millisecond {
+		t.Errorf("twenty seconds before its turn the next poll is in %v, after it", next)
+	}
 	for u, want := range map[float64]time.Duration{0: 3 * time.Second, 1: 3750 * time.Millisecond} {
 		if next := s.NextPoll(opening, Standing{Ahead: 3, Wait: 3 * time.Second}, u); next != want {
 			t.Errorf("three seconds before its turn the next poll is in %v, want %v", next, want)

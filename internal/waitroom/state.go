@@ -33,8 +33,8 @@ type State struct {
 	Person       string     `json:"person,omitempty"`      // what is confirmed before a number is given: email; "" for nothing
 }
 
-// Bounds of polling: all who wait ask at most 5,000 times a second together, and nobody waits longer than half a minute
-// to hear that a turn is near.
+// Bounds of polling: all who wait ask at most 5,000 times a second together, and nobody waits longer than 45 seconds to hear
+// that the rate has changed. When a turn is due, its page asks in any case.
 const (
 	pollsPerSecond = 5000
 	minPoll        = 2
@@ -51,7 +51,7 @@ func Describe(set Settings, r *Record, draw *Draw, seed Seed) State {
 	if set.Person {
 		s.Person = "email"
 	}
-	s.PollAfter, s.PollJitter = pollBounds(r.Line() - s.Served)
+	s.PollAfter, s.PollJitter = pollBounds(r.Line()-s.Served, r.Phase == Open)
 	if waiting := r.Line() - s.Served; s.Rate > 0 && waiting > 0 {
 		estimate := int64(math.Ceil(float64(waiting) / s.Rate))
 		s.Estimate = &estimate
@@ -77,8 +77,14 @@ func (s *State) describeDraw(set Settings, r *Record, draw *Draw, seed Seed) {
 	}
 }
 
-func pollBounds(waiting int64) (after, jitter int64) {
+// pollBounds spreads the polls. Those of a crowd that came within a second stay together unless the jitter is wide: at half of
+// the wait, 50,000 asked 20,000 times a second every twelve seconds. Before opening it is narrow, for nobody knows yet whose turn
+// comes first.
+func pollBounds(waiting int64, open bool) (after, jitter int64) {
 	after = min(max(waiting/pollsPerSecond, minPoll), maxPoll)
+	if open {
+		return max(after/2, minPoll), max(after, 1)
+	}
 	return after, max(after/2, 1)
 }
 
@@ -146,7 +152,7 @@ func (s *State) NextPoll(now time.Time, st Standing, u float64) time.Duration {
 	}
 	// Not more often the nearer the turn is: at 3,500 entries a second those near it asked 10,000 times a second and took the
 	// processor from the orders.
-	if st.Wait >= 0 && st.Wait < after {
+	if st.Wait >= 0 && st.Wait < after+jitter {
 		after = max(st.Wait, minPoll*time.Second)
 		jitter = time.Duration(u * float64(after) / 4)
 	}

@@ -106,7 +106,7 @@ export function nextPoll(s: State, now: number, st: Standing, u: number): number
     const until = Date.parse(s.opens_at) - now
     return until > 0 && until < after ? until + jitter : after + jitter
   }
-  if (st.wait >= 0 && st.wait < after) {
+  if (st.wait >= 0 && st.wait < after + jitter) {
     after = Math.max(st.wait, minPoll)
     jitter = (u * after) / 4
   }

@@ -157,7 +157,7 @@ func (s *State) NextPoll(now time.Time, st Standing, u float64) time.Duration {
 		}
 		return after + jitter
 	}
-	if st.Wait >= 0 && st.Wait < after {
+	if st.Wait >= 0 && st.Wait < after+jitter {
 		after = max(st.Wait, minPoll)
 		jitter = time.Duration(u * float64(after) / 4)
 	}
