@@ -325,3 +325,28 @@ func TestCache(t *testing.T) {
 		}
 	})
 }
+
+// A rush is over by itself when nobody says any more that there is one.
+func TestARushEnds(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		r := NewRush(s.client)
+		is := func(want bool) {
+			t.Helper()
+			if said, err := r.Said(t.Context()); err != nil || said != want {
+				t.Errorf("there is a rush: %v, %v; want %v", said, err, want)
+			}
+		}
+		is(false)
+		if err := r.Say(t.Context(), time.Second); err != nil {
+			t.Fatal(err)
+		}
+		is(true)
+		if left := s.client.PTTL(t.Context(), rushKey).Val(); left <= 0 || left > time.Second {
+			t.Errorf("it lasts %v", left)
+		}
+		if s.pass != nil {
+			s.pass(2 * time.Second)
+			is(false)
+		}
+	})
+}
