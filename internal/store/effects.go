@@ -96,7 +96,7 @@ func casesOf(ctx context.Context, db bun.IDB, orders []orderRow) ([]payment.Case
 		table string
 		rows  any
 	}{{"payment_attempts", &attempts}, {"payment_refunds", &refunds}, {"payment_entries", &entries}} {
-		err := db.NewRaw("SELECT * FROM ? WHERE order_id IN (?) ORDER BY order_id, n", bun.Ident(read.table), bun.In(rawIDs(ids))).
+		err := db.NewRaw("SELECT * FROM ? WHERE order_id IN (?) ORDER BY order_id, n", bun.Ident(read.table), bun.List(rawIDs(ids))).
 			Scan(ctx, read.rows)
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", read.table, err)

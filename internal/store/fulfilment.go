@@ -117,7 +117,7 @@ func (s *Store) follows(ctx context.Context, tx bun.Tx, batch []jobs.Job) ([]ful
 		return nil, err
 	}
 	var rows []orderRow
-	err := tx.NewRaw("SELECT * FROM orders WHERE id IN (?) ORDER BY id"+s.dialect.forUpdate, bun.In(rawIDs(ids))).Scan(ctx, &rows)
+	err := tx.NewRaw("SELECT * FROM orders WHERE id IN (?) ORDER BY id"+s.dialect.forUpdate, bun.List(rawIDs(ids))).Scan(ctx, &rows)
 	if err != nil {
 		return nil, fmt.Errorf("lock orders: %w", err)
 	}
@@ -146,7 +146,7 @@ func (s *Store) stillThere(ctx context.Context, tx bun.Tx, newest map[id.ID]jobs
 	}
 	slices.Sort(wanted)
 	var have []int64
-	if err := tx.NewRaw("SELECT id FROM outbox WHERE id IN (?)"+s.dialect.forUpdate, bun.In(wanted)).Scan(ctx, &have); err != nil {
+	if err := tx.NewRaw("SELECT id FROM outbox WHERE id IN (?)"+s.dialect.forUpdate, bun.List(wanted)).Scan(ctx, &have); err != nil {
 		return fmt.Errorf("lock jobs: %w", err)
 	}
 	for order, j := range newest {
@@ -159,7 +159,7 @@ func (s *Store) stillThere(ctx context.Context, tx bun.Tx, newest map[id.ID]jobs
 
 func ticketsOf(ctx context.Context, db bun.IDB, orders []id.ID) (map[id.ID][]fulfil.Ticket, error) {
 	var rows []ticketRow
-	err := db.NewRaw("SELECT * FROM tickets WHERE order_id IN (?) ORDER BY order_id, position", bun.In(rawIDs(orders))).Scan(ctx, &rows)
+	err := db.NewRaw("SELECT * FROM tickets WHERE order_id IN (?) ORDER BY order_id, position", bun.List(rawIDs(orders))).Scan(ctx, &rows)
 	if err != nil {
 		return nil, fmt.Errorf("read tickets: %w", err)
 	}
@@ -199,7 +199,7 @@ func voidTickets(ctx context.Context, tx bun.Tx, orders []id.ID) error {
 	if len(orders) == 0 {
 		return nil
 	}
-	if _, err := tx.NewRaw("UPDATE tickets SET void = 1 WHERE order_id IN (?)", bun.In(rawIDs(orders))).Exec(ctx); err != nil {
+	if _, err := tx.NewRaw("UPDATE tickets SET void = 1 WHERE order_id IN (?)", bun.List(rawIDs(orders))).Exec(ctx); err != nil {
 		return fmt.Errorf("void tickets: %w", err)
 	}
 	return nil
@@ -325,7 +325,7 @@ func invoicesOf(ctx context.Context, db bun.IDB, batch []fulfil.InvoiceNumber) (
 		orders[i] = in.Order
 	}
 	var rows []invoiceRow
-	if err := db.NewRaw("SELECT * FROM invoices WHERE order_id IN (?)", bun.In(rawIDs(orders))).Scan(ctx, &rows); err != nil {
+	if err := db.NewRaw("SELECT * FROM invoices WHERE order_id IN (?)", bun.List(rawIDs(orders))).Scan(ctx, &rows); err != nil {
 		return nil, fmt.Errorf("read invoices: %w", err)
 	}
 	known := map[id.ID]fulfil.InvoiceNumber{}

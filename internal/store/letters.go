@@ -250,7 +250,7 @@ func (s *Store) RetryKind(ctx context.Context, kind jobs.Kind) (int, error) {
 			if err != nil || len(ids) == 0 {
 				return err
 			}
-			n, err = revive(ctx, tx, "id IN (?)", bun.In(ids))
+			n, err = revive(ctx, tx, "id IN (?)", bun.List(ids))
 			return err
 		})
 		retried += n

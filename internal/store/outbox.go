@@ -58,12 +58,12 @@ func finishJob(ctx context.Context, tx bun.Tx, jobID int64) error {
 // finishJobs ends jobs; retried are those of them that may have errors to forget.
 func finishJobs(ctx context.Context, tx bun.Tx, done, retried []int64) error {
 	for part := range slices.Chunk(done, chunk) {
-		if _, err := tx.NewRaw("DELETE FROM outbox WHERE id IN (?)", bun.In(part)).Exec(ctx); err != nil {
+		if _, err := tx.NewRaw("DELETE FROM outbox WHERE id IN (?)", bun.List(part)).Exec(ctx); err != nil {
 			return fmt.Errorf("finish jobs: %w", err)
 		}
 	}
 	for part := range slices.Chunk(retried, chunk) {
-		if _, err := tx.NewRaw("DELETE FROM job_errors WHERE job_id IN (?)", bun.In(part)).Exec(ctx); err != nil {
+		if _, err := tx.NewRaw("DELETE FROM job_errors WHERE job_id IN (?)", bun.List(part)).Exec(ctx); err != nil {
 			return fmt.Errorf("forget a finished job's errors: %w", err)
 		}
 	}
@@ -198,7 +198,7 @@ func lease(ctx context.Context, tx bun.Tx, rows []jobRow, set string, until time
 		for i := range part {
 			ids[i] = part[i].ID
 		}
-		_, err := tx.NewRaw("UPDATE outbox SET "+set+" WHERE id IN (?)", milliseconds(until), bun.In(ids)).Exec(ctx)
+		_, err := tx.NewRaw("UPDATE outbox SET "+set+" WHERE id IN (?)", milliseconds(until), bun.List(ids)).Exec(ctx)
 		if err != nil {
 			return fmt.Errorf("lease jobs: %w", err)
 		}
@@ -266,7 +266,7 @@ func (s *Store) stillLeased(ctx context.Context, tx bun.Tx, checked []jobs.Sendi
 		ids[i], want[c.ID] = c.ID, c
 	}
 	var rows []jobRow
-	err := tx.NewRaw("SELECT "+jobColumns+" FROM outbox WHERE id IN (?) ORDER BY id"+s.dialect.forUpdate, bun.In(ids)).
+	err := tx.NewRaw("SELECT "+jobColumns+" FROM outbox WHERE id IN (?) ORDER BY id"+s.dialect.forUpdate, bun.List(ids)).
 		Scan(ctx, &rows)
 	if err != nil {
 		return nil, fmt.Errorf("check leases: %w", err)
@@ -306,7 +306,7 @@ func (s *Store) CurrentSends(ctx context.Context, ids []int64) (map[int64]int, e
 			ID    int64
 			Sends int
 		}
-		if err := s.reads.NewRaw("SELECT id, sends FROM outbox WHERE id IN (?)", bun.In(part)).Scan(ctx, &rows); err != nil {
+		if err := s.reads.NewRaw("SELECT id, sends FROM outbox WHERE id IN (?)", bun.List(part)).Scan(ctx, &rows); err != nil {
 			return nil, s.dialect.classify(fmt.Errorf("look sendings up: %w", err))
 		}
 		for _, r := range rows {
@@ -362,7 +362,7 @@ func (s *Store) planNext(ctx context.Context, tx bun.Tx, outcomes []jobs.Outcome
 	}
 	for part := range slices.Chunk(ids, chunk) {
 		var left []int64
-		err := tx.NewRaw("SELECT id FROM outbox WHERE id IN (?) ORDER BY id"+s.dialect.forUpdate, bun.In(part)).Scan(ctx, &left)
+		err := tx.NewRaw("SELECT id FROM outbox WHERE id IN (?) ORDER BY id"+s.dialect.forUpdate, bun.List(part)).Scan(ctx, &left)
 		if err != nil {
 			return fmt.Errorf("lock planning jobs: %w", err)
 		}

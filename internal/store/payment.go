@@ -390,7 +390,7 @@ func (p *Payments) Judge(ctx context.Context, key, verdict string) error {
 func (p *Payments) Paying(ctx context.Context, orders []id.ID) ([]id.ID, error) {
 	var paying []id.ID
 	err := p.Store.reads.NewRaw("SELECT DISTINCT order_id FROM payment_attempts WHERE order_id IN (?) AND state IN (?)",
-		bun.In(rawIDs(orders)), bun.In([]string{
+		bun.List(rawIDs(orders)), bun.List([]string{
 			string(payment.AttemptStarting), string(payment.AttemptOpen), string(payment.AttemptReview), string(payment.AttemptPaid),
 		})).Scan(ctx, &paying)
 	if err != nil {

@@ -186,7 +186,7 @@ func ordersByKey(ctx context.Context, db bun.IDB, keys []registration.Key) (map[
 			raw[i] = part[i][:]
 		}
 		var rows []orderRow
-		if err := db.NewRaw("SELECT * FROM orders WHERE idem_key IN (?)", bun.In(raw)).Scan(ctx, &rows); err != nil {
+		if err := db.NewRaw("SELECT * FROM orders WHERE idem_key IN (?)", bun.List(raw)).Scan(ctx, &rows); err != nil {
 			return nil, fmt.Errorf("look keys up: %w", err)
 		}
 		orders, err := withParticipants(ctx, db, rows)
@@ -216,7 +216,7 @@ func withParticipants(ctx context.Context, db bun.IDB, rows []orderRow) ([]regis
 		ids[i] = rows[i].ID[:]
 	}
 	var participants []participantRow
-	err := db.NewRaw("SELECT * FROM participants WHERE order_id IN (?) ORDER BY order_id, position", bun.In(ids)).
+	err := db.NewRaw("SELECT * FROM participants WHERE order_id IN (?) ORDER BY order_id, position", bun.List(ids)).
 		Scan(ctx, &participants)
 	if err != nil {
 		return nil, fmt.Errorf("read participants: %w", err)
@@ -264,7 +264,7 @@ func (e *eventTx) Taken(ctx context.Context, claims []registration.Claim) (map[r
 			raw[i] = part[i][:]
 		}
 		var found [][]byte
-		err := e.tx.NewRaw("SELECT hash FROM claims WHERE event_id = ? AND hash IN (?)", e.eventID, bun.In(raw)).Scan(ctx, &found)
+		err := e.tx.NewRaw("SELECT hash FROM claims WHERE event_id = ? AND hash IN (?)", e.eventID, bun.List(raw)).Scan(ctx, &found)
 		if err != nil {
 			return nil, fmt.Errorf("look claims up: %w", err)
 		}
@@ -320,7 +320,7 @@ func (e *eventTx) addToCounters(ctx context.Context, deltas map[event.Counter]re
 // Orders reads orders for a change of their state.
 func (e *eventTx) Orders(ctx context.Context, orders []id.ID) ([]registration.Order, error) {
 	var rows []orderRow
-	err := e.tx.NewRaw("SELECT * FROM orders WHERE event_id = ? AND id IN (?) ORDER BY id", e.eventID, bun.In(rawIDs(orders))).
+	err := e.tx.NewRaw("SELECT * FROM orders WHERE event_id = ? AND id IN (?) ORDER BY id", e.eventID, bun.List(rawIDs(orders))).
 		Scan(ctx, &rows)
 	if err != nil {
 		return nil, fmt.Errorf("read orders: %w", err)
@@ -339,13 +339,13 @@ func rawIDs(ids []id.ID) [][]byte {
 // SetStatus moves orders to status, raises their versions, ends their holds and writes an outbox row each.
 func (e *eventTx) SetStatus(ctx context.Context, now time.Time, orders []id.ID, status registration.Status) error {
 	_, err := e.tx.NewRaw("UPDATE orders SET status = ?, version = version + 1, hold_until = NULL WHERE id IN (?)",
-		string(status), bun.In(rawIDs(orders))).Exec(ctx)
+		string(status), bun.List(rawIDs(orders))).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("set status: %w", err)
 	}
 	_, err = e.tx.NewRaw("INSERT INTO outbox (queue, kind, event_id, order_id, version, created_at) "+
 		"SELECT ?, ?, event_id, id, version, ? FROM orders WHERE id IN (?)",
-		string(jobs.OrderChanged.Queue()), string(jobs.OrderChanged), milliseconds(now), bun.In(rawIDs(orders))).Exec(ctx)
+		string(jobs.OrderChanged.Queue()), string(jobs.OrderChanged), milliseconds(now), bun.List(rawIDs(orders))).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("note changes: %w", err)
 	}
@@ -384,7 +384,7 @@ func (e *eventTx) Release(ctx context.Context, claims []registration.OwnedClaim)
 			hashes[i], owners[i] = part[i].Claim[:], part[i].Order[:]
 		}
 		_, err := e.tx.NewRaw("DELETE FROM claims WHERE event_id = ? AND hash IN (?) AND order_id IN (?)",
-			e.eventID, bun.In(hashes), bun.In(owners)).Exec(ctx)
+			e.eventID, bun.List(hashes), bun.List(owners)).Exec(ctx)
 		if err != nil {
 			return fmt.Errorf("release claims: %w", err)
 		}
@@ -494,7 +494,7 @@ func (s *Store) States(ctx context.Context, orders []id.ID) ([]registration.Chan
 		Version int
 		Status  string
 	}
-	err := s.reads.NewRaw("SELECT id, version, status FROM orders WHERE id IN (?)", bun.In(rawIDs(orders))).Scan(ctx, &rows)
+	err := s.reads.NewRaw("SELECT id, version, status FROM orders WHERE id IN (?)", bun.List(rawIDs(orders))).Scan(ctx, &rows)
 	if err != nil {
 		return nil, s.dialect.classify(fmt.Errorf("read states: %w", err))
 	}
@@ -514,7 +514,7 @@ func (s *Store) DueHolds(ctx context.Context, now time.Time, except []int64, lim
 	}
 	query, args := "SELECT id, event_id FROM orders WHERE hold_until < ?", []any{milliseconds(now)}
 	if len(except) > 0 {
-		query, args = query+" AND +event_id NOT IN (?)", append(args, bun.In(except)) // the plus: see NextExpiry
+		query, args = query+" AND +event_id NOT IN (?)", append(args, bun.List(except)) // the plus: see NextExpiry
 	}
 	err := s.reads.NewRaw(query+" ORDER BY hold_until LIMIT ?", append(args, limit)...).Scan(ctx, &rows)
 	if err != nil {

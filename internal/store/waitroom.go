@@ -225,7 +225,7 @@ func lookUp[R any](ctx context.Context, tx *roomTx, table string, numbers []wait
 	found := map[waitroom.Number]*R{}
 	for part := range slices.Chunk(numbers, chunk) {
 		var rows []R
-		err := tx.NewRaw("SELECT * FROM ? WHERE event_id = ? AND number IN (?)", bun.Ident(table), tx.eventID, bun.In(raw(part))).Scan(ctx, &rows)
+		err := tx.NewRaw("SELECT * FROM ? WHERE event_id = ? AND number IN (?)", bun.Ident(table), tx.eventID, bun.List(raw(part))).Scan(ctx, &rows)
 		if err != nil {
 			return nil, fmt.Errorf("look numbers up in %s: %w", table, err)
 		}
@@ -247,7 +247,7 @@ func raw(numbers []waitroom.Number) [][]byte {
 // forget deletes rows that are about to be written anew.
 func (tx *roomTx) forget(ctx context.Context, table string, numbers []waitroom.Number) error {
 	for part := range slices.Chunk(numbers, chunk) {
-		_, err := tx.NewRaw("DELETE FROM ? WHERE event_id = ? AND number IN (?)", bun.Ident(table), tx.eventID, bun.In(raw(part))).Exec(ctx)
+		_, err := tx.NewRaw("DELETE FROM ? WHERE event_id = ? AND number IN (?)", bun.Ident(table), tx.eventID, bun.List(raw(part))).Exec(ctx)
 		if err != nil {
 			return fmt.Errorf("replace rows of %s: %w", table, err)
 		}

@@ -71,7 +71,7 @@ func (w *Waitroom) lockConfirmations(ctx context.Context, tx bun.Tx, ids []waitr
 			keys[i] = part[i][:]
 		}
 		var rows []confirmationRow
-		err := tx.NewRaw("SELECT * FROM waitroom_confirmations WHERE id IN (?) ORDER BY id"+w.Store.dialect.forUpdate, bun.In(keys)).Scan(ctx, &rows)
+		err := tx.NewRaw("SELECT * FROM waitroom_confirmations WHERE id IN (?) ORDER BY id"+w.Store.dialect.forUpdate, bun.List(keys)).Scan(ctx, &rows)
 		if err != nil {
 			return nil, fmt.Errorf("look confirmations up: %w", err)
 		}
@@ -188,7 +188,7 @@ func (w *Waitroom) ForgetConfirmations(ctx context.Context, eventID int64, befor
 			return nil
 		}
 		err = w.codes(ctx, func(tx bun.Tx) error {
-			_, err := tx.NewRaw("DELETE FROM waitroom_confirmations WHERE id IN (?) AND expires_at < ?", bun.In(ids), milliseconds(before)).Exec(ctx)
+			_, err := tx.NewRaw("DELETE FROM waitroom_confirmations WHERE id IN (?) AND expires_at < ?", bun.List(ids), milliseconds(before)).Exec(ctx)
 			return err
 		})
 		if err != nil {
