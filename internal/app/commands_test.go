@@ -129,7 +129,7 @@ func register(t *testing.T, server *server, key, name string) (int, map[string]a
 	t.Helper()
 	body := `{"contact":{"name":"` + name + `","email":"` + key + `@example.id","phone":"0812-3456-789"},"participants":[{"category":"fun","name":"` +
 		name + `","email":"` + key + `@example.id","phone":"08123` + strings.Repeat("0", 6-len(key)) + key + `","birth_date":"1994-05-02","gender":"female"}]}`
-	r, err := http.NewRequestWithContext(t.Context(), "POST", server.URL+"/api/v1/events/night-run/orders", strings.NewReader(body))
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/api/v1/events/night-run/orders", strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -317,7 +317,7 @@ func TestDoctor(t *testing.T) {
 
 func get(t *testing.T, address string) (int, string) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), "GET", address, nil)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

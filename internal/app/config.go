@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -315,7 +316,7 @@ func (c *Config) database(log *slog.Logger) (store.Options, error) {
 	}
 	dsn := mysql.NewConfig()
 	dsn.User, dsn.Passwd, dsn.DBName = c.DBUsername, c.DBPassword, c.DBDatabase
-	dsn.Net, dsn.Addr = "tcp", net.JoinHostPort(c.DBHost, fmt.Sprint(c.DBPort))
+	dsn.Net, dsn.Addr = "tcp", net.JoinHostPort(c.DBHost, strconv.Itoa(c.DBPort))
 	if c.DBSocket != "" {
 		dsn.Net, dsn.Addr = "unix", c.DBSocket
 	}

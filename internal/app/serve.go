@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -290,7 +291,7 @@ func (p *program) show(ctx context.Context, s *store.Store, eventID int64, e *ev
 		count := l.Counters[limit.Counter]
 		size := "-"
 		if limit.Limit != event.Unlimited {
-			size = fmt.Sprint(limit.Limit)
+			size = strconv.Itoa(limit.Limit)
 		}
 		p.announce("  %-10s %-28s %8d %8d %8s", limit.Kind, limit.Ref, count.Taken, count.Held, size)
 	}

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -81,7 +82,7 @@ func (c *Config) redisOptions() (*redis.Options, error) {
 		parsed, err := redis.ParseURL(c.RedisURL)
 		if err != nil {
 			// The parser's error repeats the address, which may hold a password.
-			return nil, fmt.Errorf("REDIS_URL cannot be read: use an address such as redis://127.0.0.1:6379/0")
+			return nil, errors.New("REDIS_URL cannot be read: use an address such as redis://127.0.0.1:6379/0")
 		}
 		options = parsed
 	}

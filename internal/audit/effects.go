@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"gapura/internal/id"
@@ -187,7 +188,7 @@ func (a *aftermath) order(t Account) error {
 		a.need(a.explained(t.Order.ID, "", jobs.TicketRender), &a.missing, 1)
 	}
 	if kind := mailOf(t.Order.Status); kind != "" {
-		switch n := a.mails[mail{t.Order.ID, kind, fmt.Sprint(t.Order.Version)}]; {
+		switch n := a.mails[mail{t.Order.ID, kind, strconv.Itoa(t.Order.Version)}]; {
 		case n > 1:
 			a.doubled++
 		case n == 0:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -106,7 +107,7 @@ func TestTheProviderIsDown(t *testing.T) {
 		p := &provider{answer: fail(errors.New("connection refused"))}
 		desk := newDesk(p, manual, policy)
 		for i := range 50 {
-			err := desk.Check(t.Context(), captcha.Answer{Token: fmt.Sprint(i)})
+			err := desk.Check(t.Context(), captcha.Answer{Token: strconv.Itoa(i)})
 			if (policy == captcha.Admit) != (err == nil) {
 				t.Fatalf("%s: %v", policy, err)
 			}
@@ -166,7 +167,7 @@ func TestLocalSpentRemembersForItsLifetime(t *testing.T) {
 	manual := clock.NewManual(start)
 	spent := captcha.NewLocalSpent(manual, time.Minute, 100)
 	spend := func(i int) bool {
-		first, err := spent.Spend(t.Context(), fmt.Sprint(i), "", manual.Now().Add(time.Minute))
+		first, err := spent.Spend(t.Context(), strconv.Itoa(i), "", manual.Now().Add(time.Minute))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -191,7 +192,7 @@ func TestLocalSpentIsBounded(t *testing.T) {
 	manual := clock.NewManual(start)
 	spent := captcha.NewLocalSpent(manual, time.Minute, 3)
 	for i := range 5 {
-		_, err := spent.Spend(t.Context(), fmt.Sprint(i), "", start.Add(time.Minute))
+		_, err := spent.Spend(t.Context(), strconv.Itoa(i), "", start.Add(time.Minute))
 		if errors.Is(err, captcha.ErrFull) != (i >= 3) {
 			t.Fatalf("answer %d: %v", i, err)
 		}

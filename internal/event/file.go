@@ -232,10 +232,10 @@ func (r *reader) faultAt(line int, path, format string, args ...any) {
 func (r *reader) refuseIndirection(n *yaml.Node) {
 	switch {
 	case n.Kind == yaml.AliasNode:
-		r.faultAt(n.Line, fmt.Sprintf("*%s", n.Value), "YAML aliases are not allowed; write the value out")
+		r.faultAt(n.Line, "*"+n.Value, "YAML aliases are not allowed; write the value out")
 		return
 	case n.Anchor != "":
-		r.faultAt(n.Line, fmt.Sprintf("&%s", n.Anchor), "YAML anchors are not allowed; write the value out")
+		r.faultAt(n.Line, "&"+n.Anchor, "YAML anchors are not allowed; write the value out")
 	case n.Style&yaml.TaggedStyle != 0:
 		r.faultAt(n.Line, n.Tag, "YAML tags are not allowed; write the plain value")
 	}

@@ -119,7 +119,7 @@ func (r *reader) idValue(dst *string, most int) read {
 }
 
 func isID(s string) bool {
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		c := s[i]
 		switch {
 		case c >= 'a' && c <= 'z', c >= '0' && c <= '9':

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"encoding/json"
 	"errors"
+	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
@@ -59,7 +60,7 @@ func FuzzHandler(f *testing.F) {
 		if err != nil || !strings.HasPrefix(target, "/") {
 			return
 		}
-		r := httptest.NewRequest("GET", "/", strings.NewReader(string(body)))
+		r := httptest.NewRequest(http.MethodGet, "/", strings.NewReader(string(body)))
 		r.Method, r.URL, r.RequestURI = method, u, target
 		r.Header.Set("Content-Type", contentType)
 		r.Header.Set("Idempotency-Key", key)

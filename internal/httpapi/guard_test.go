@@ -77,7 +77,7 @@ func guarded(t testing.TB, mode gate.Mode, withCaptcha bool) (*fixture, *counts)
 }
 
 func (f *fixture) from(peer, key, body string, header ...string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest("POST", ordersPath, strings.NewReader(body))
+	r := httptest.NewRequest(http.MethodPost, ordersPath, strings.NewReader(body))
 	r.RemoteAddr = peer
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Idempotency-Key", key)

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -193,7 +194,7 @@ func TestTheDocumentAndTheRoutesAgree(t *testing.T) {
 			if w.Code == 405 || strings.Contains(w.Body.String(), `"not_found"`) {
 				t.Errorf("%s %s is documented and answers %d", method, path, w.Code)
 			}
-			if at(item, method, "responses", fmt.Sprint(w.Code)) == nil {
+			if at(item, method, "responses", strconv.Itoa(w.Code)) == nil {
 				t.Errorf("%s %s answers %d, which is not documented", method, path, w.Code)
 			}
 		}
@@ -233,7 +234,7 @@ func TestResponsesSatisfyTheirSchemas(t *testing.T) {
 		{"post", "/api/v1/orders/{id}/cancel", "/api/v1/orders/" + o.ID.String() + "/cancel" + query, ""},
 	} {
 		w := f.ask(strings.ToUpper(call.method), call.target, call.body, "Content-Type", "application/json", "Idempotency-Key", "another-key-of-twenty")
-		schema := at(c, "paths", call.path, call.method, "responses", fmt.Sprint(w.Code), "content", w.Header().Get("Content-Type"), "schema")
+		schema := at(c, "paths", call.path, call.method, "responses", strconv.Itoa(w.Code), "content", w.Header().Get("Content-Type"), "schema")
 		var body any
 		if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
 			t.Errorf("%s: %v", call.target, err)
@@ -269,7 +270,7 @@ func TestTheDocumentNamesTheCodesOfRegistering(t *testing.T) {
 		fault.KeyMissing, fault.KeyReused, fault.KeyInFlight, fault.ValidationFailed, fault.SoldOut, fault.AlreadyRegistered,
 		fault.NotOpen, fault.Closed, fault.Overloaded, fault.TooLarge, fault.UnsupportedMediaType, fault.BadJSON,
 	} {
-		description, _ := at(responses, fmt.Sprint(statusOf(code)), "description").(string)
+		description, _ := at(responses, strconv.Itoa(statusOf(code)), "description").(string)
 		if !strings.Contains(description, "`"+string(code)+"`") {
 			t.Errorf("%s is not named at %d: %q", code, statusOf(code), description)
 		}

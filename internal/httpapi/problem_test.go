@@ -178,7 +178,7 @@ func TestLocale(t *testing.T) {
 		"fr-CH, fr;q=0.9, en;q=0.8, *;q=0.5": "en", "de": "id", "*": "id", "en;q=0.2, id;q=0.9": "id", "en;q=0": "id",
 		"id;q=0.4,en;q=0.5": "en", "enx": "id", "en;q=broken": "id", ",,;;q=,": "id", " en ": "en",
 	} {
-		r, err := http.NewRequest("GET", "/", nil)
+		r, err := http.NewRequest(http.MethodGet, "/", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -260,7 +260,7 @@ func TestTheDefaultLanguage(t *testing.T) {
 		}
 	}
 	w := httptest.NewRecorder()
-	english.ServeHTTP(w, httptest.NewRequest("GET", "/problems/overloaded", nil))
+	english.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/problems/overloaded", nil))
 	if !strings.Contains(w.Body.String(), `<html lang="en">`) || !strings.Contains(w.Body.String(), "<h1>Overloaded</h1>") {
 		t.Errorf("the page: %.200s", w.Body)
 	}

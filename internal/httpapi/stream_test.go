@@ -24,7 +24,7 @@ type listener struct {
 func listen(t *testing.T, server *httptest.Server, f *fixture, order id.ID) *listener {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	r, err := http.NewRequestWithContext(ctx, "GET", server.URL+"/api/v1/orders/"+order.String()+"/stream?token="+f.desk.Token(order), nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+"/api/v1/orders/"+order.String()+"/stream?token="+f.desk.Token(order), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func listen(t *testing.T, server *httptest.Server, f *fixture, order id.ID) *lis
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cancel(); _ = w.Body.Close() })
-	if w.StatusCode != 200 || w.Header.Get("Content-Type") != "text/event-stream" || w.Header.Get("Cache-Control") != "no-store" {
+	if w.StatusCode != http.StatusOK || w.Header.Get("Content-Type") != "text/event-stream" || w.Header.Get("Cache-Control") != "no-store" {
 		t.Fatalf("%d %v", w.StatusCode, w.Header)
 	}
 	return &listener{lines: bufio.NewScanner(w.Body), cancel: cancel, closed: w.Body.Close}

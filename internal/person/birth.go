@@ -64,7 +64,7 @@ func date(s string) (year, month, day int, ok bool) {
 
 func decimal(s string) (int, bool) {
 	n := 0
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		if s[i] < '0' || s[i] > '9' {
 			return 0, false
 		}

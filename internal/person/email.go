@@ -37,7 +37,7 @@ func Email(s string) (normalised string, ok bool) {
 
 // fold lower-cases s; it allocates only if that changes something.
 func fold(s string) (string, bool) {
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		if s[i] >= utf8.RuneSelf {
 			return norm.NFC.String(strings.ToLower(norm.NFC.String(s))), utf8.ValidString(s)
 		}
@@ -93,7 +93,7 @@ func validLabel(s string) bool {
 	if s == "" || len(s) > maxLabel || s[0] == '-' || s[len(s)-1] == '-' {
 		return false
 	}
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		if !isAlphanumeric(s[i]) && s[i] != '-' {
 			return false
 		}

@@ -54,7 +54,7 @@ func Name(s string) (clean, problem string) {
 // further work. s is trimmed.
 func plainName(s string) bool {
 	letters := false
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		switch c := s[i]; {
 		case c|0x20 >= 'a' && c|0x20 <= 'z':
 			letters = true

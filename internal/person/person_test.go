@@ -194,7 +194,7 @@ func TestBirthDateAgreesWithTheStandardLibrary(t *testing.T) {
 	t.Parallel()
 	for year := 1896; year <= 2104; year++ {
 		for month := 1; month <= 13; month++ {
-			for day := 0; day <= 32; day++ {
+			for day := range 33 {
 				s := time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC).Format("2006") + "-" + two(month) + "-" + two(day)
 				_, err := time.Parse(time.DateOnly, s)
 				if _, _, _, ok := date(s); ok != (err == nil) {

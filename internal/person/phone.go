@@ -42,7 +42,7 @@ func isNational[T string | []byte](s T) bool {
 	if len(s) < 9 || len(s) > 12 || s[0] != '8' || s[1] == '0' || s[1] == '4' {
 		return false
 	}
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		if s[i] < '0' || s[i] > '9' {
 			return false
 		}

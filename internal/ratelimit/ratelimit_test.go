@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -172,7 +173,7 @@ func TestSharedTierGoneMeansLocalLimits(t *testing.T) {
 	limiter := ratelimit.NewLimiter(ratelimit.NewLocal(1000), shared, manual)
 	rules := []ratelimit.Rule{{Scope: ratelimit.ByPerson, Limit: orders, Shared: true}}
 	for i := range 100 {
-		person := ratelimit.Request{Person: fmt.Sprint(i)}
+		person := ratelimit.Request{Person: strconv.Itoa(i)}
 		if v := limiter.Check(t.Context(), rules, person); v.Outcome != ratelimit.Allow {
 			t.Fatalf("an outage: %+v", v)
 		}
@@ -205,7 +206,7 @@ func TestOneRequestTriesAfterABreak(t *testing.T) {
 	shared := &tier{take: func(context.Context) (ratelimit.Decision, error) { return ratelimit.Decision{}, errors.New("gone") }}
 	limiter := ratelimit.NewLimiter(ratelimit.NewLocal(1000), shared, manual)
 	rules := []ratelimit.Rule{{Scope: ratelimit.ByPerson, Limit: orders, Shared: true}}
-	check := func(i int) { limiter.Check(t.Context(), rules, ratelimit.Request{Person: fmt.Sprint(i)}) }
+	check := func(i int) { limiter.Check(t.Context(), rules, ratelimit.Request{Person: strconv.Itoa(i)}) }
 	for i := range 10 {
 		check(i)
 	}
@@ -277,7 +278,7 @@ func TestTicketBeforeAddress(t *testing.T) {
 	}
 	carrier := netip.MustParseAddr("203.0.113.7")
 	for i := range 10_000 {
-		r := ratelimit.Request{Ticket: fmt.Sprint(i), Address: carrier}
+		r := ratelimit.Request{Ticket: strconv.Itoa(i), Address: carrier}
 		if v := limiter.Check(t.Context(), rules, r); v.Outcome != ratelimit.Allow {
 			t.Fatalf("runner %d: %+v", i, v)
 		}

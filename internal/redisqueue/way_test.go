@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -92,7 +93,7 @@ func (w *way) plan(n int) {
 	planned := make([]jobs.New, n)
 	for i := range planned {
 		kind := []jobs.Kind{jobs.Noop, jobs.MailSend, jobs.TicketRender, jobs.PaymentAsk}[i%4]
-		planned[i] = jobs.New{Kind: kind, EventID: 1, Order: id.New(), Version: 1, Arg: fmt.Sprint(w.planned + i)}
+		planned[i] = jobs.New{Kind: kind, EventID: 1, Order: id.New(), Version: 1, Arg: strconv.Itoa(w.planned + i)}
 	}
 	w.planned += n
 	if err := w.store.PlanJobs(w.t.Context(), time.Now(), planned); err != nil {

@@ -60,7 +60,7 @@ func run(m *testing.M) int {
 func startRedis(dir string) (stop func(), err error) {
 	program, err := exec.LookPath("redis-server")
 	if err != nil {
-		return nil, fmt.Errorf("redis-server is not installed (Debian: apt-get install redis-server)")
+		return nil, errors.New("redis-server is not installed (Debian: apt-get install redis-server)")
 	}
 	private.address = filepath.Join(dir, "s")
 	server := exec.Command(program, "--port", "0", "--unixsocket", private.address, "--dir", dir, "--save", "", "--appendonly", "no")

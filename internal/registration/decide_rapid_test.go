@@ -2,6 +2,7 @@ package registration
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -49,7 +50,7 @@ func anyRace(t *rapid.T) *event.Event {
 // anySubmission draws from few keys and few people, so that both meet again and again.
 func anySubmission(t *rapid.T, e *event.Event) *Submission {
 	key := rapid.IntRange(0, 30).Draw(t, "key")
-	s := &Submission{Key: Key(hashOf(fmt.Sprint(key)))}
+	s := &Submission{Key: Key(hashOf(strconv.Itoa(key)))}
 	n := rapid.IntRange(1, e.Rules.MaxParticipants).Draw(t, "participants")
 	// A key mostly comes with the same payload.
 	s.Fingerprint = Fingerprint(hashOf(fmt.Sprint(key, rapid.SampledFrom([]int{0, 0, 0, 1}).Draw(t, "payload"))))
@@ -332,7 +333,7 @@ func TestAnEarlierSubmissionIsNeverRefusedForALaterOne(t *testing.T) {
 			if len(e.Questions) > 0 && rapid.Bool().Draw(t, "wears S") {
 				p.Answers = map[string]string{"jersey": "S"}
 			}
-			batch[i] = sub(fmt.Sprint(i), p)
+			batch[i] = sub(strconv.Itoa(i), p)
 		}
 		d := Decide(opening, empty(e), Known{}, batch)
 		refused := map[string]int{}
@@ -366,7 +367,7 @@ func TestExactlyTheCapacityIsSold(t *testing.T) {
 		for n < capacity+rapid.IntRange(1, 100).Draw(t, "more") {
 			batch := make([]*Submission, rapid.IntRange(1, 64).Draw(t, "batch"))
 			for i := range batch {
-				batch[i] = sub(fmt.Sprint(n), in(rapid.SampledFrom([]string{"a", "b"}).Draw(t, "category")))
+				batch[i] = sub(strconv.Itoa(n), in(rapid.SampledFrom([]string{"a", "b"}).Draw(t, "category")))
 				n++
 			}
 			d := Decide(opening, l, Known{}, batch)

@@ -3,7 +3,7 @@ package registration
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"fmt"
+	"strconv"
 	"testing"
 )
 
@@ -43,10 +43,10 @@ func TestRecentKeepsTheLatestGeneration(t *testing.T) {
 	t.Parallel()
 	var r recent
 	for i := range 3 * generation {
-		r.put(Key(numbered(i)), KeyedOrder{Order: Order{Number: fmt.Sprint(i)}})
+		r.put(Key(numbered(i)), KeyedOrder{Order: Order{Number: strconv.Itoa(i)}})
 	}
 	for i := 2 * generation; i < 3*generation; i++ {
-		if o, ok := r.get(Key(numbered(i))); !ok || o.Order.Number != fmt.Sprint(i) {
+		if o, ok := r.get(Key(numbered(i))); !ok || o.Order.Number != strconv.Itoa(i) {
 			t.Fatalf("%d: %v, %v", i, o.Order.Number, ok)
 		}
 	}

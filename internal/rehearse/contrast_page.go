@@ -50,8 +50,8 @@ func newContrastPage(c *Contrast) *contrastPage {
 		Tolerance: percent(Tolerance), Hold: number(c.With.Plan.Room.Hold.Seconds()), Tiles: c.tiles(), Compared: c.compared(), Roles: c.roles(),
 		Findings: findingRows(c.With), Runs: c.Without.Run + ", " + c.With.Run, Seed: strconv.FormatUint(c.With.Plan.Crowd.Seed, 10),
 	}
-	p.People = fmt.Sprintf("%s orang, orang yang sama dua kali", whole(a.Sold.Wanted))
-	p.PeopleEN = fmt.Sprintf("%s people, the same ones twice", whole(a.Sold.Wanted))
+	p.People = whole(a.Sold.Wanted) + " orang, orang yang sama dua kali"
+	p.PeopleEN = whole(a.Sold.Wanted) + " people, the same ones twice"
 	part := percentOf(b.Bots.Number, b.Bots.Number+len(peopleOf(c.With)))
 	p.Bots = fmt.Sprintf("%s bot, %s dari keramaian", whole(b.Bots.Number), part)
 	p.BotsEN = fmt.Sprintf("%s bots, %s of the crowd", whole(b.Bots.Number), part)

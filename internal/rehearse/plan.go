@@ -5,6 +5,7 @@ package rehearse
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -113,9 +114,9 @@ func (p *Plan) check() (addr string, err error) {
 	case p.Idle < 0 || p.Idle+p.Connections > maxIdle:
 		return "", fmt.Errorf("connections: more than %d in all do not fit one address", maxIdle)
 	case p.Timeout <= 0 || p.Drain <= 0:
-		return "", fmt.Errorf("timeout and drain must be above 0")
+		return "", errors.New("timeout and drain must be above 0")
 	case p.Room.Early < 0 || p.Room.Early > 1 || p.Room.Lead < 0 || p.Room.Patience <= 0 || p.Room.Reaction < 0 || p.Room.Bots < 0:
-		return "", fmt.Errorf("waiting room: early is a share from 0 to 1, patience is above 0, and nothing is negative")
+		return "", errors.New("waiting room: early is a share from 0 to 1, patience is above 0, and nothing is negative")
 	}
 	return loopback(p.BaseURL)
 }

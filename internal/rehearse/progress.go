@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -154,7 +155,7 @@ func rank(sorted []time.Duration, q float64) time.Duration {
 func grouped(n int64) string { return groupedBy(n, ",") }
 
 func groupedBy(n int64, separator string) string {
-	s := fmt.Sprint(n)
+	s := strconv.FormatInt(n, 10)
 	sign := ""
 	if n < 0 {
 		sign, s = "-", s[1:]

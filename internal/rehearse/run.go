@@ -2,6 +2,7 @@ package rehearse
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -39,7 +40,7 @@ func Run(ctx context.Context, plan Plan, w io.Writer) (*Result, error) {
 		return nil, err
 	}
 	if len(people.Visits) == 0 {
-		return nil, fmt.Errorf("the plan brings no visitor: raise the scale, the rate or the duration")
+		return nil, errors.New("the plan brings no visitor: raise the scale, the rate or the duration")
 	}
 	if plan.OneProcessor {
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -104,7 +105,7 @@ func fill(t *testing.T, d *conformance.Database, eventID int64, n int) {
 // work does every job of the mailing, each twice: a worker that dies after the effect has it done again.
 func (m *mailing) work(t *testing.T) {
 	t.Helper()
-	m.do(t, fmt.Sprint(m.id))
+	m.do(t, strconv.FormatInt(m.id, 10))
 	for n := 1; ; n++ {
 		if _, _, err := m.Store.Chunk(t.Context(), m.id, n); jobs.IsPermanent(err) {
 			return

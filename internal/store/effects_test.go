@@ -3,6 +3,7 @@ package store_test
 import (
 	"encoding/hex"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -105,7 +106,7 @@ func (a *aftermath) sql(statement string) string {
 		statement = strings.ReplaceAll(statement, fmt.Sprintf("$%d", i), "X'"+hex.EncodeToString(order.ID[:])+"'")
 		statement = strings.ReplaceAll(statement, fmt.Sprintf("@%d", i), order.ID.String())
 	}
-	return strings.ReplaceAll(statement, "$e", fmt.Sprint(a.eventID))
+	return strings.ReplaceAll(statement, "$e", strconv.FormatInt(a.eventID, 10))
 }
 
 // planted are faults that no part of the program makes: each breaks one invariant.

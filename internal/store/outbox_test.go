@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -42,7 +43,7 @@ func (o *outbox) plan(kind jobs.Kind, n int) {
 	o.t.Helper()
 	planned := make([]jobs.New, n)
 	for i := range planned {
-		planned[i] = jobs.New{Kind: kind, EventID: 7, Order: id.New(), Version: 3, Arg: fmt.Sprint(i)}
+		planned[i] = jobs.New{Kind: kind, EventID: 7, Order: id.New(), Version: 3, Arg: strconv.Itoa(i)}
 	}
 	o.planned(planned...)
 }

@@ -162,7 +162,7 @@ func eventually(ctx context.Context, so func() bool) error {
 func status(n *node, path string) int {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, "GET", n.url()+path, nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, n.url()+path, nil)
 	if err != nil {
 		return 0
 	}

@@ -205,7 +205,7 @@ func (s *shop) register(ctx context.Context, n int) error {
 	body := fmt.Sprintf(`{"contact":{"name":"Pelari %d","email":"p%d@example.id","phone":"+62812%08d"},"participants":[%s],"locale":"id"}`,
 		n*2, n*2, n*2, strings.Join(people, ","))
 	for ctx.Err() == nil {
-		r, err := http.NewRequestWithContext(ctx, "POST", s.node.url()+"/api/v1/events/night-run/orders", strings.NewReader(body))
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.node.url()+"/api/v1/events/night-run/orders", strings.NewReader(body))
 		if err != nil {
 			return err
 		}

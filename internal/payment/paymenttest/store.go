@@ -4,7 +4,7 @@ package paymenttest
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"sync"
 	"time"
 
@@ -67,7 +67,7 @@ func (m *Store) Change(_ context.Context, order id.ID, decide func(payment.Case)
 		m.seats++
 	}
 	if m.seats < 0 {
-		return payment.Case{}, fmt.Errorf("a place was sold twice")
+		return payment.Case{}, errors.New("a place was sold twice")
 	}
 	m.alerts = append(m.alerts, d.Alerts...)
 	m.cases[order] = after

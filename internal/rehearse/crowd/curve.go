@@ -1,6 +1,7 @@
 package crowd
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -42,13 +43,13 @@ func (d Demand) Check() error {
 	case d.Curve == CurveOnsale && (d.Scale <= 0 || d.Speed <= 0):
 		return fmt.Errorf("curve onsale needs a scale and a speed above 0, not %g and %g", d.Scale, d.Speed)
 	case d.Curve == CurveSpike && d.Orders < 1:
-		return fmt.Errorf("curve spike needs at least one order")
+		return errors.New("curve spike needs at least one order")
 	case d.Curve != CurveOnsale && d.For <= 0:
 		return fmt.Errorf("curve %s needs a duration above 0", d.Curve)
 	case (d.Curve == CurveConstant || d.Curve == CurveSurge) && d.Rate <= 0:
 		return fmt.Errorf("curve %s needs a rate above 0", d.Curve)
 	case d.Curve == CurveSurge && (d.Surge <= 0 || d.SurgeFor <= 0 || d.SurgeAt < 0 || d.SurgeAt+d.SurgeFor > d.For):
-		return fmt.Errorf("curve surge needs a surge that lies within its duration")
+		return errors.New("curve surge needs a surge that lies within its duration")
 	}
 	return nil
 }

@@ -70,7 +70,7 @@ func (o *Onsale) firstMinute() [60]float64 {
 	at, until := o.Peak.AtSecond, o.Peak.UntilSecond
 	var w [60]float64
 	rest := float64(o.OrdersPerMinute[0])
-	for s := 0; s < until; s++ {
+	for s := range until {
 		switch {
 		case s < at:
 			w[s] = low + (high-low)*float64(s)/float64(at)

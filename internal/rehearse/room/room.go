@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -52,7 +53,7 @@ func Read(body []byte) (*State, error) {
 	if s.SeedHex != "" {
 		b, err := hex.DecodeString(s.SeedHex)
 		if err != nil || len(b) != sha256.Size {
-			return nil, fmt.Errorf("state of the waiting room: the seed is not 64 hexadecimal digits")
+			return nil, errors.New("state of the waiting room: the seed is not 64 hexadecimal digits")
 		}
 		s.seed = b
 	}
@@ -90,7 +91,7 @@ func ReadTicket(body []byte) (*Ticket, error) {
 	}
 	number, err := hex.DecodeString(doc.Number)
 	if err != nil || len(number) != 16 || doc.Ticket == "" {
-		return nil, fmt.Errorf("ticket: no ticket, or no draw number of 32 hexadecimal digits")
+		return nil, errors.New("ticket: no ticket, or no draw number of 32 hexadecimal digits")
 	}
 	return &Ticket{Text: doc.Ticket, Drawn: doc.Kind == "drawn", Place: doc.Place, Number: number}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"strconv"
 	"time"
 )
 
@@ -179,7 +180,7 @@ func (s *Server) number(c Channel) string {
 		if err != nil {
 			return "0"
 		}
-		return fmt.Sprintf("%0*d", len(fmt.Sprint(n))-1, v)
+		return fmt.Sprintf("%0*d", len(strconv.FormatInt(n, 10))-1, v)
 	}
 	switch c.Group {
 	case "va":
