@@ -137,8 +137,12 @@ func TestKeysInEveryForm(t *testing.T) {
 func TestBaseURL(t *testing.T) {
 	t.Parallel()
 	for _, c := range [][3]string{
-		{"", "127.0.0.1:8080", "http://127.0.0.1:8080"}, {"", ":8080", "http://localhost:8080"}, {"", "0.0.0.0:80", "http://localhost:80"},
-		{"", "[::]:8080", "http://localhost:8080"}, {"", "[::1]:8080", "http://[::1]:8080"}, {"https://daftar.example.id/", ":80", "https://daftar.example.id"},
+		{"", "127.0.0.1:8080", "http://127.0.0.1:8080"},
+		{"", ":8080", "http://localhost:8080"},
+		{"", "0.0.0.0:80", "http://localhost:80"},
+		{"", "[::]:8080", "http://localhost:8080"},
+		{"", "[::1]:8080", "http://[::1]:8080"},
+		{"https://daftar.example.id/", ":80", "https://daftar.example.id"},
 	} {
 		if got := (&Config{AppURL: c[0], HTTPAddr: c[1]}).baseURL(); got != c[2] {
 			t.Errorf("%v: %s", c, got)

@@ -199,25 +199,39 @@ type guardMeter struct{ limited, captchas *prometheus.CounterVec }
 
 func (n *node) guardMeter(g *guard, limiter *ratelimit.Limiter) guardMeter {
 	m := guardMeter{
-		limited: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "gapura", Name: "limited_total",
-			Help: "Requests that a limit refused, asked for a captcha, or would have in shadow mode."}, []string{"policy", "outcome"}),
-		captchas: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "gapura", Name: "captcha_total",
-			Help: "Captcha answers by action and outcome."}, []string{"action", "outcome"}),
+		limited: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: "gapura", Name: "limited_total",
+			Help: "Requests that a limit refused, asked for a captcha, or would have in shadow mode.",
+		}, []string{"policy", "outcome"}),
+		captchas: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: "gapura", Name: "captcha_total",
+			Help: "Captcha answers by action and outcome.",
+		}, []string{"action", "outcome"}),
 	}
 	registry := n.telemetry.registry
 	registry.MustRegister(m.limited, m.captchas)
-	registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "gapura", Name: "limit_shared_misses_total",
-		Help: "Limits that were decided on this node alone because Redis did not answer in time."},
+	registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Namespace: "gapura", Name: "limit_shared_misses_total",
+		Help: "Limits that were decided on this node alone because Redis did not answer in time.",
+	},
 		func() float64 { return float64(limiter.SharedMisses()) }))
-	registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "gapura", Name: "inside",
-		Help: "Requests that are being worked on."}, func() float64 { return float64(g.calm.Inside()) }))
-	registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "gapura", Name: "at_the_door",
-		Help: "Requests that wait for a place inside."}, func() float64 { return float64(g.calm.Waiting()) }))
-	registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "gapura", Name: "cache_failures_total",
-		Help: "Times that the shared cache did not answer in time and was left alone for two seconds."}, g.cacheFailures))
+	registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: "gapura", Name: "inside",
+		Help: "Requests that are being worked on.",
+	}, func() float64 { return float64(g.calm.Inside()) }))
+	registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: "gapura", Name: "at_the_door",
+		Help: "Requests that wait for a place inside.",
+	}, func() float64 { return float64(g.calm.Waiting()) }))
+	registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Namespace: "gapura", Name: "cache_failures_total",
+		Help: "Times that the shared cache did not answer in time and was left alone for two seconds.",
+	}, g.cacheFailures))
 	for priority, name := range calm.Priorities() {
-		registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "gapura", Name: "shed_total",
-			Help: "Requests turned away at the door, by priority.", ConstLabels: prometheus.Labels{"priority": name}},
+		registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Namespace: "gapura", Name: "shed_total",
+			Help: "Requests turned away at the door, by priority.", ConstLabels: prometheus.Labels{"priority": name},
+		},
 			func() float64 { return float64(g.calm.Shed(priority)) }))
 	}
 	return m

@@ -53,16 +53,20 @@ func newTelemetry(log *slog.Logger) *telemetry {
 		batches:   histogram("commit_batch_orders", "Submissions in one commit.", prometheus.ExponentialBuckets(1, 2, 11), "event"),
 		commits:   histogram("commit_seconds", "One commit with its attempts.", latencyBuckets, "event"),
 		queueWait: histogram("queue_wait_seconds", "How long the first of a batch waited for it.", latencyBuckets, "event"),
-		waiting: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "gapura", Name: "queue_waiting",
-			Help: "Submissions that wait for a commit."}, []string{"event"}),
+		waiting: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: "gapura", Name: "queue_waiting",
+			Help: "Submissions that wait for a commit.",
+		}, []string{"event"}),
 		accepted:  counter("orders_accepted_total", "Orders that became durable on this node.", "event"),
 		refused:   counter("orders_refused_total", "Refusals by code.", "event", "code"),
 		troubles:  counter("commit_troubles_total", "Batches that met a duplicate, contention, a rejected row, an unknown commit or no database.", "event", "kind"),
 		jobsSent:  counter("jobs_sent_total", "Jobs sent to the workers; again: because the queue had lost them.", "queue", "again"),
 		jobsEnded: histogram("job_seconds", "Attempts by kind and how they ended.", latencyBuckets, "kind", "end"),
 		jobDelay:  histogram("job_start_delay_seconds", "From the moment a job may begin until it does.", latencyBuckets, "kind"),
-		jobsWaiting: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "gapura", Name: "jobs_waiting",
-			Help: "Jobs that are not finished, delayed ones included."}, []string{"queue"}),
+		jobsWaiting: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: "gapura", Name: "jobs_waiting",
+			Help: "Jobs that are not finished, delayed ones included.",
+		}, []string{"queue"}),
 	}
 	t.registry.MustRegister(t.jobsSent, t.jobsEnded, t.jobDelay, t.jobsWaiting)
 	t.registry.MustRegister(t.requests, t.batches, t.commits, t.queueWait, t.waiting, t.accepted, t.refused, t.troubles,

@@ -69,47 +69,98 @@ func TestWhatIsPlantedIsFound(t *testing.T) {
 		broken map[int]string // by invariant: what its line must say
 	}{
 		{"a clean database", early, nil, nil},
-		{"an oversold quota", early,
+		{
+			"an oversold quota", early,
 			[]string{"UPDATE events SET definition = REPLACE(definition, '\"id\":\"total\",\"size\":100', '\"id\":\"total\",\"size\":9')"},
-			map[int]string{1: "quota total: 10 live places of 9", 2: "quota total: the counter's limit is 100, the event's 9"}},
-		{"a limit that the event does not know", early, []string{"UPDATE counters SET size = 101 WHERE ref = 'total'"},
-			map[int]string{2: "quota total: the counter's limit is 101, the event's 100"}},
-		{"a wrong counter", early, []string{"UPDATE counters SET taken = taken + 1 WHERE ref = 'total'"},
-			map[int]string{2: "quota total: the counter says 11 taken and 5 unpaid, the rows 10 and 5"}},
-		{"a wrong number of unpaid", early, []string{"UPDATE counters SET held = 0 WHERE ref = 'jersey:S'"},
-			map[int]string{2: "option jersey:S: the counter says 10 taken and 0 unpaid, the rows 10 and 5"}},
-		{"a lost counter", early, []string{"DELETE FROM counters WHERE ref = 'paid'"},
-			map[int]string{2: "quota paid"}},
-		{"a lost order", early, []string{
-			"DELETE FROM participants WHERE order_id = " + second, "DELETE FROM claims WHERE order_id = " + second, "DELETE FROM orders WHERE seq = 3"},
-			map[int]string{2: "quota total", 5: "9 orders, highest number 10, last number given 10"}},
-		{"the last order lost with its counts", early, []string{
-			"DELETE FROM participants WHERE order_id = (SELECT id FROM orders WHERE seq = 10)",
-			"DELETE FROM claims WHERE order_id = (SELECT id FROM orders WHERE seq = 10)", "DELETE FROM orders WHERE seq = 10",
-			"UPDATE counters SET taken = taken - 1 WHERE ref IN ('total', 'fun', 'jersey:S')"},
-			map[int]string{5: "9 orders, highest number 9, last number given 10"}},
-		{"lost participants", early, []string{"DELETE FROM participants WHERE order_id = " + second},
-			map[int]string{2: "quota total", 3: "2 stored for nobody", 5: "1 without participants"}},
-		{"one person twice", early, []string{
-			"UPDATE participants SET email = 'pelari1@example.id' WHERE order_id = " + second},
-			map[int]string{3: "1 shared"}},
-		{"a lost claim", early, []string{"DELETE FROM claims WHERE order_id = " + first},
-			map[int]string{3: "2 not stored"}},
-		{"a claim of nobody", early, []string{"INSERT INTO claims (event_id, hash, order_id) SELECT event_id, id, id FROM orders WHERE seq = 1"},
-			map[int]string{3: "1 stored for nobody"}},
-		{"a claim that was not released", early, []string{
-			"UPDATE orders SET status = 'cancelled', hold_until = NULL WHERE seq = 1",
-			"UPDATE counters SET taken = taken - 1, held = held - 1 WHERE ref IN ('total', 'paid', '5k', 'jersey:S')"},
-			map[int]string{3: "2 stored for nobody"}},
+			map[int]string{1: "quota total: 10 live places of 9", 2: "quota total: the counter's limit is 100, the event's 9"},
+		},
+		{
+			"a limit that the event does not know", early,
+			[]string{"UPDATE counters SET size = 101 WHERE ref = 'total'"},
+			map[int]string{2: "quota total: the counter's limit is 101, the event's 100"},
+		},
+		{
+			"a wrong counter", early,
+			[]string{"UPDATE counters SET taken = taken + 1 WHERE ref = 'total'"},
+			map[int]string{2: "quota total: the counter says 11 taken and 5 unpaid, the rows 10 and 5"},
+		},
+		{
+			"a wrong number of unpaid", early,
+			[]string{"UPDATE counters SET held = 0 WHERE ref = 'jersey:S'"},
+			map[int]string{2: "option jersey:S: the counter says 10 taken and 0 unpaid, the rows 10 and 5"},
+		},
+		{
+			"a lost counter", early,
+			[]string{"DELETE FROM counters WHERE ref = 'paid'"},
+			map[int]string{2: "quota paid"},
+		},
+		{
+			"a lost order", early,
+			[]string{
+				"DELETE FROM participants WHERE order_id = " + second, "DELETE FROM claims WHERE order_id = " + second, "DELETE FROM orders WHERE seq = 3",
+			},
+			map[int]string{2: "quota total", 5: "9 orders, highest number 10, last number given 10"},
+		},
+		{
+			"the last order lost with its counts", early,
+			[]string{
+				"DELETE FROM participants WHERE order_id = (SELECT id FROM orders WHERE seq = 10)",
+				"DELETE FROM claims WHERE order_id = (SELECT id FROM orders WHERE seq = 10)", "DELETE FROM orders WHERE seq = 10",
+				"UPDATE counters SET taken = taken - 1 WHERE ref IN ('total', 'fun', 'jersey:S')",
+			},
+			map[int]string{5: "9 orders, highest number 9, last number given 10"},
+		},
+		{
+			"lost participants", early,
+			[]string{"DELETE FROM participants WHERE order_id = " + second},
+			map[int]string{2: "quota total", 3: "2 stored for nobody", 5: "1 without participants"},
+		},
+		{
+			"one person twice", early,
+			[]string{
+				"UPDATE participants SET email = 'pelari1@example.id' WHERE order_id = " + second,
+			},
+			map[int]string{3: "1 shared"},
+		},
+		{
+			"a lost claim", early,
+			[]string{"DELETE FROM claims WHERE order_id = " + first},
+			map[int]string{3: "2 not stored"},
+		},
+		{
+			"a claim of nobody", early,
+			[]string{"INSERT INTO claims (event_id, hash, order_id) SELECT event_id, id, id FROM orders WHERE seq = 1"},
+			map[int]string{3: "1 stored for nobody"},
+		},
+		{
+			"a claim that was not released", early,
+			[]string{
+				"UPDATE orders SET status = 'cancelled', hold_until = NULL WHERE seq = 1",
+				"UPDATE counters SET taken = taken - 1, held = held - 1 WHERE ref IN ('total', 'paid', '5k', 'jersey:S')",
+			},
+			map[int]string{3: "2 stored for nobody"},
+		},
 		{"a stuck hold", late, nil, map[int]string{9: "5 orders still unpaid a minute after their hold"}},
-		{"a hold that nothing ends", early, []string{"UPDATE orders SET hold_until = NULL WHERE seq = 1"},
-			map[int]string{9: "1 that nothing will end"}},
-		{"a hold that ended and is still looked at", early, []string{"UPDATE orders SET hold_until = 1 WHERE seq = 2"},
-			map[int]string{9: "1 with a hold that are not unpaid"}},
-		{"a wrong total", early, []string{"UPDATE orders SET total = 149999 WHERE seq = 1"},
-			map[int]string{8: "1 orders whose total is not the sum of their prices"}},
-		{"a wrong total of the last order", early, []string{"UPDATE orders SET total = 1 WHERE seq = 10"},
-			map[int]string{8: "1 orders whose total is not the sum of their prices"}},
+		{
+			"a hold that nothing ends", early,
+			[]string{"UPDATE orders SET hold_until = NULL WHERE seq = 1"},
+			map[int]string{9: "1 that nothing will end"},
+		},
+		{
+			"a hold that ended and is still looked at", early,
+			[]string{"UPDATE orders SET hold_until = 1 WHERE seq = 2"},
+			map[int]string{9: "1 with a hold that are not unpaid"},
+		},
+		{
+			"a wrong total", early,
+			[]string{"UPDATE orders SET total = 149999 WHERE seq = 1"},
+			map[int]string{8: "1 orders whose total is not the sum of their prices"},
+		},
+		{
+			"a wrong total of the last order", early,
+			[]string{"UPDATE orders SET total = 1 WHERE seq = 10"},
+			map[int]string{8: "1 orders whose total is not the sum of their prices"},
+		},
 	}
 	conformance.Each(t, func(t *testing.T, d *conformance.Database) {
 		for _, test := range tests {

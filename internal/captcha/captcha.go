@@ -123,8 +123,12 @@ var reasons = []struct {
 	err    error
 	reason string
 }{
-	{ErrMissing, "missing"}, {ErrInvalid, "invalid"}, {ErrExpired, "expired"}, {ErrUsed, "used"},
-	{ErrOtherAction, "other_action"}, {ErrOtherHost, "other_host"},
+	{ErrMissing, "missing"},
+	{ErrInvalid, "invalid"},
+	{ErrExpired, "expired"},
+	{ErrUsed, "used"},
+	{ErrOtherAction, "other_action"},
+	{ErrOtherHost, "other_host"},
 }
 
 // ask has the answer verified. While the provider is down only one answer at a time waits for it.

@@ -62,22 +62,42 @@ func TestCompareSaysWhatChanged(t *testing.T) {
 		want  []string
 	}{
 		{"nothing", nil, nil},
-		{"values", []string{"starts_at: 2027-03-07T18:00", "starts_at: 2027-03-07T19:00", "price: 150000", "price: 160000", "size: 1000", "size: 1200", "{value: M}", "{value: M, stock: 81}"},
-			[]string{"starts_at: 2027-03-07T18:00 is now 2027-03-07T19:00", "categories[5k].price: 150000 is now 160000",
-				"quotas[total].size: 1000 is now 1200", "questions[jersey].options[M].stock: added, 81"}},
-		{"things", []string{"quotas:\n", "  - {id: fun, name: Fun, price: 0}\nquotas:\n", "what: Bibs}, {at: 2027-03-07T18:00, what: Start}", "what: Bibs}"},
-			[]string{"categories[fun]: added", "schedule[2027-03-07T18:00]: removed"}},
-		{"order", []string{"{value: S, stock: 50}, {value: M}, {value: L}", "{value: L}, {value: M}, {value: S, stock: 50}"},
-			[]string{"questions[jersey].options: in another order"}},
+		{
+			"values",
+			[]string{"starts_at: 2027-03-07T18:00", "starts_at: 2027-03-07T19:00", "price: 150000", "price: 160000", "size: 1000", "size: 1200", "{value: M}", "{value: M, stock: 81}"},
+			[]string{
+				"starts_at: 2027-03-07T18:00 is now 2027-03-07T19:00", "categories[5k].price: 150000 is now 160000",
+				"quotas[total].size: 1000 is now 1200", "questions[jersey].options[M].stock: added, 81",
+			},
+		},
+		{
+			"things",
+			[]string{"quotas:\n", "  - {id: fun, name: Fun, price: 0}\nquotas:\n", "what: Bibs}, {at: 2027-03-07T18:00, what: Start}", "what: Bibs}"},
+			[]string{"categories[fun]: added", "schedule[2027-03-07T18:00]: removed"},
+		},
+		{
+			"order",
+			[]string{"{value: S, stock: 50}, {value: M}, {value: L}", "{value: L}, {value: M}, {value: S, stock: 50}"},
+			[]string{"questions[jersey].options: in another order"},
+		},
 		{"long text", []string{"name: Run\n", "name: Run\ndescription: " + strings.Repeat("a", 70) + "\n"}, []string{"description: added"}},
 		{"languages", []string{"name: Run\n", "name: {id: Lari, en: Run}\n"}, []string{"name: changed"}},
 		{"coverage", []string{"size: 300, categories: [10k]", "size: 300, categories: [10k, 5k]"}, []string{"quotas[long].categories[5k]: added"}},
-		{"what nobody took", []string{", {value: L}", "", "[{value: S", "[{value: XS}, {value: S"},
-			[]string{"questions[jersey].options[XS]: added", "questions[jersey].options[L]: removed"}},
-		{"renamed tier", []string{"name: Early, ", "name: Early bird, "},
-			[]string{"categories[10k].prices[Early bird]: added", "categories[10k].prices[Early]: removed"}},
-		{"to exactly what is sold", []string{"first: 200", "first: 100", "size: 300", "size: 120", "stock: 50", "stock: 40"},
-			[]string{"categories[10k].prices[Early].first: 200 is now 100", "quotas[long].size: 300 is now 120", "questions[jersey].options[S].stock: 50 is now 40"}},
+		{
+			"what nobody took",
+			[]string{", {value: L}", "", "[{value: S", "[{value: XS}, {value: S"},
+			[]string{"questions[jersey].options[XS]: added", "questions[jersey].options[L]: removed"},
+		},
+		{
+			"renamed tier",
+			[]string{"name: Early, ", "name: Early bird, "},
+			[]string{"categories[10k].prices[Early bird]: added", "categories[10k].prices[Early]: removed"},
+		},
+		{
+			"to exactly what is sold",
+			[]string{"first: 200", "first: 100", "size: 300", "size: 120", "stock: 50", "stock: 40"},
+			[]string{"categories[10k].prices[Early].first: 200 is now 100", "quotas[long].size: 300 is now 120", "questions[jersey].options[S].stock: 50 is now 40"},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -132,8 +152,10 @@ func TestCompareRefusesWhatBreaksAPromise(t *testing.T) {
 
 func TestCompareRefusesReorderedTiersThatSold(t *testing.T) {
 	t.Parallel()
-	edits := []string{"[{name: Early, price: 200000, first: 200}, {name: Presale, price: 225000, until: 2027-01-01T00:00}]",
-		"[{name: Presale, price: 225000, until: 2027-01-01T00:00}, {name: Early, price: 200000, first: 200}]"}
+	edits := []string{
+		"[{name: Early, price: 200000, first: 200}, {name: Presale, price: 225000, until: 2027-01-01T00:00}]",
+		"[{name: Presale, price: 225000, until: 2027-01-01T00:00}, {name: Early, price: 200000, first: 200}]",
+	}
 	_, err := compareWith(t, compareSold(), edits...)
 	var refusal *FileError
 	if !errors.As(err, &refusal) || len(refusal.Faults) == 0 {

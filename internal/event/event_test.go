@@ -30,14 +30,18 @@ func TestParseReadsEveryKey(t *testing.T) {
 		Timezone: "Asia/Makassar", StartsAt: makassar("2027-07-17 05:00:30"), Venue: Venue{"Pantai: Sanur # timur", "Denpasar"},
 		Rules: Rules{OpensAt: makassar("2027-03-01 11:00:00"), ClosesAt: makassar("2027-07-01 08:00:00"), Hold: 90 * time.Minute, MaxParticipants: 50},
 		Categories: []Category{
-			{ID: "a", Name: same("10 K"), DistanceM: 10000, Price: 1, MinAge: 17, MaxAge: 60,
-				Prices: []Tier{{Name: "One", First: 3}, {Name: "Two", Until: makassar("2027-05-01 00:00:00")}}},
+			{
+				ID: "a", Name: same("10 K"), DistanceM: 10000, Price: 1, MinAge: 17, MaxAge: 60,
+				Prices: []Tier{{Name: "One", First: 3}, {Name: "Two", Until: makassar("2027-05-01 00:00:00")}},
+			},
 			{ID: "b", Name: same("yes"), Price: 1_000_000_000_000},
 		},
 		Quotas: []Quota{{"q", 0, []string{"a", "b"}}, {"r", 10_000_000, []string{"b"}}},
 		Questions: []Question{
-			{ID: "shoe", Type: Choice, Label: same("Sepatu"), Categories: []string{"b"},
-				Options: []Option{{"38", same("38"), &none}, {"NO", same("Tidak"), nil}, {"~", same("~"), nil}}},
+			{
+				ID: "shoe", Type: Choice, Label: same("Sepatu"), Categories: []string{"b"},
+				Options: []Option{{"38", same("38"), &none}, {"NO", same("Tidak"), nil}, {"~", same("~"), nil}},
+			},
 			{ID: "note", Type: FreeText, Label: same("Catatan")},
 			{ID: "ok", Type: Checkbox, Required: true, Label: Text{"Setuju", "Agree"}},
 		},
@@ -154,9 +158,15 @@ func TestCountersOfAParticipant(t *testing.T) {
 func TestCountersWithTheirLimits(t *testing.T) {
 	t.Parallel()
 	want := []CounterLimit{
-		{QuotaCounter("total"), 1000}, {QuotaCounter("long"), 300}, {CategoryCounter("10k"), Unlimited}, {CategoryCounter("5k"), Unlimited},
-		{OptionCounter("jersey", "S"), 50}, {OptionCounter("jersey", "M"), Unlimited}, {OptionCounter("jersey", "L"), Unlimited},
-		{TierCounter("10k", 0), 200}, {TierCounter("10k", 1), Unlimited},
+		{QuotaCounter("total"), 1000},
+		{QuotaCounter("long"), 300},
+		{CategoryCounter("10k"), Unlimited},
+		{CategoryCounter("5k"), Unlimited},
+		{OptionCounter("jersey", "S"), 50},
+		{OptionCounter("jersey", "M"), Unlimited},
+		{OptionCounter("jersey", "L"), Unlimited},
+		{TierCounter("10k", 0), 200},
+		{TierCounter("10k", 1), Unlimited},
 	}
 	if diff := cmp.Diff(want, mustParse(t, []byte(compareBase)).Counters()); diff != "" {
 		t.Error(diff)
@@ -222,7 +232,8 @@ func TestTaxPart(t *testing.T) {
 func TestTierAppliesByDateAndCount(t *testing.T) {
 	t.Parallel()
 	c := &Category{Price: 300, Prices: []Tier{
-		{Name: "both", Price: 100, First: 10, Until: time.Unix(1000, 0)}, {Name: "date", Price: 200, Until: time.Unix(2000, 0)}}}
+		{Name: "both", Price: 100, First: 10, Until: time.Unix(1000, 0)}, {Name: "date", Price: 200, Until: time.Unix(2000, 0)},
+	}}
 	for _, x := range []struct {
 		now   int64
 		sold  int

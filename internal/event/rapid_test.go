@@ -45,11 +45,15 @@ func anyEvent(t *rapid.T) *Event {
 		Slug: anyID(t, "slug"), Code: rapid.StringMatching(`[A-Z0-9]{2,10}`).Draw(t, "code"), Name: anyBilingual(t, "name"),
 		Timezone: rapid.SampledFrom([]string{"Asia/Jakarta", "UTC", "America/New_York", "Australia/Lord_Howe"}).Draw(t, "zone"),
 		StartsAt: closes, Venue: Venue{Name: anyText(t, "venue")},
-		Rules: Rules{OpensAt: opens, ClosesAt: closes, Hold: time.Duration(rapid.IntRange(60, 604_800).Draw(t, "hold")) * time.Second,
+		Rules: Rules{
+			OpensAt: opens, ClosesAt: closes, Hold: time.Duration(rapid.IntRange(60, 604_800).Draw(t, "hold")) * time.Second,
 			MaxParticipants: rapid.IntRange(1, 50).Draw(t, "participants"),
-			UniqueBy:        rapid.SampledFrom([][]UniqueBy{nil, {UniqueByEmail}, {UniqueByPhone, UniqueByEmail}}).Draw(t, "unique")},
-		WaitingRoom: WaitingRoom{Enabled: rapid.Bool().Draw(t, "room"), PreQueue: rapid.SampledFrom([]PreQueue{Draw, FIFO}).Draw(t, "order"),
-			Person: rapid.SampledFrom([]Confirmation{ConfirmNothing, ConfirmEmail}).Draw(t, "confirmed")},
+			UniqueBy:        rapid.SampledFrom([][]UniqueBy{nil, {UniqueByEmail}, {UniqueByPhone, UniqueByEmail}}).Draw(t, "unique"),
+		},
+		WaitingRoom: WaitingRoom{
+			Enabled: rapid.Bool().Draw(t, "room"), PreQueue: rapid.SampledFrom([]PreQueue{Draw, FIFO}).Draw(t, "order"),
+			Person: rapid.SampledFrom([]Confirmation{ConfirmNothing, ConfirmEmail}).Draw(t, "confirmed"),
+		},
 	}
 	if rapid.Bool().Draw(t, "described") {
 		body := anyBody(t, "description")
@@ -76,8 +80,10 @@ func anyEvent(t *rapid.T) *Event {
 }
 
 func anyCategory(t *rapid.T, id, n string, opens, closes time.Time) Category {
-	c := Category{ID: id, Name: anyBilingual(t, "category"+n), Price: money.Rupiah(rapid.Int64Range(0, maxPrice).Draw(t, "price")),
-		DistanceM: rapid.IntRange(0, 42195).Draw(t, "distance"), MaxAge: rapid.IntRange(0, 99).Draw(t, "max age")}
+	c := Category{
+		ID: id, Name: anyBilingual(t, "category"+n), Price: money.Rupiah(rapid.Int64Range(0, maxPrice).Draw(t, "price")),
+		DistanceM: rapid.IntRange(0, 42195).Draw(t, "distance"), MaxAge: rapid.IntRange(0, 99).Draw(t, "max age"),
+	}
 	for i := range rapid.IntRange(0, 3).Draw(t, "tiers") {
 		c.Prices = append(c.Prices, Tier{Name: strconv.Itoa(i) + anyText(t, "tier"), Price: 1, First: rapid.IntRange(1, 9).Draw(t, "first")})
 	}
@@ -89,8 +95,10 @@ func anyCategory(t *rapid.T, id, n string, opens, closes time.Time) Category {
 }
 
 func anyQuestion(t *rapid.T, id string) Question {
-	q := Question{ID: id, Type: rapid.SampledFrom([]QuestionType{Choice, FreeText, Checkbox}).Draw(t, "type"),
-		Required: rapid.Bool().Draw(t, "required"), Label: anyBilingual(t, "label")}
+	q := Question{
+		ID: id, Type: rapid.SampledFrom([]QuestionType{Choice, FreeText, Checkbox}).Draw(t, "type"),
+		Required: rapid.Bool().Draw(t, "required"), Label: anyBilingual(t, "label"),
+	}
 	if q.Type != Choice {
 		return q
 	}

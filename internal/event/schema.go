@@ -40,8 +40,10 @@ const (
 // event reads the whole file.
 func (r *reader) event(f *File, n *yaml.Node) {
 	e := f.Event
-	*e = Event{Rules: Rules{Hold: defaultHold, MaxParticipants: defaultParticipants, UniqueBy: []UniqueBy{UniqueByEmail}},
-		WaitingRoom: WaitingRoom{PreQueue: Draw}}
+	*e = Event{
+		Rules:       Rules{Hold: defaultHold, MaxParticipants: defaultParticipants, UniqueBy: []UniqueBy{UniqueByEmail}},
+		WaitingRoom: WaitingRoom{PreQueue: Draw},
+	}
 	r.readZoneFirst(e, n)
 	r.object(n, "",
 		must("slug", r.idValue(&e.Slug, maxSlugLength)),

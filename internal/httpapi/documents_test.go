@@ -51,8 +51,13 @@ func TestFilesOfAnOrder(t *testing.T) {
 		file, token string
 		status      int
 	}{
-		{"tickets.pdf", token, 200}, {"calendar.ics", token, 200}, {"invoice.pdf", token, 503},
-		{"tickets.pdf", "wrong", 401}, {"tickets.pdf", "", 401}, {"tickets.exe", token, 404}, {"tickets.pdf/x", token, 404},
+		{"tickets.pdf", token, 200},
+		{"calendar.ics", token, 200},
+		{"invoice.pdf", token, 503},
+		{"tickets.pdf", "wrong", 401},
+		{"tickets.pdf", "", 401},
+		{"tickets.exe", token, 404},
+		{"tickets.pdf/x", token, 404},
 	} {
 		w := f.ask("GET", path+"/"+c.file+"?token="+c.token, "")
 		if w.Code != c.status {

@@ -336,8 +336,10 @@ func TestOtherCallsAreCounted(t *testing.T) {
 		method, path, token, policy string
 		quota                       int
 	}{
-		{"GET", at, token, "reads-ticket", 120}, {"POST", at + "/payments", token, "payments-ticket", 12},
-		{"POST", at + "/cancel", token, "cancels-ticket", 12}, {"HEAD", at + "/stream", token, "streams-ticket", 30},
+		{"GET", at, token, "reads-ticket", 120},
+		{"POST", at + "/payments", token, "payments-ticket", 12},
+		{"POST", at + "/cancel", token, "cancels-ticket", 12},
+		{"HEAD", at + "/stream", token, "streams-ticket", 30},
 		{"GET", "/api/v1/orders/by-key/asked-for-0123456789-0123", "", "reads-ticket", 120},
 		{"POST", at + "/payments", "wrong", "payments", 1200 - 12}, // the address was counted above too
 	} {

@@ -41,8 +41,12 @@ func TestIdempotencyKeyForms(t *testing.T) {
 	const key = "8e03978e-40d5-43dd-bc93-6894a57f9324"
 	o := f.anOrder(t, key)
 	for _, header := range [][]string{
-		{"Idempotency-Key", key}, {"Idempotency-Key", `"` + key + `"`}, {"X-Idempotency-Key", key}, {"X-Idempotency-Key", `"` + key + `"`},
-		{"idempotency-key", key}, {"Idempotency-Key", key, "X-Idempotency-Key", "another"},
+		{"Idempotency-Key", key},
+		{"Idempotency-Key", `"` + key + `"`},
+		{"X-Idempotency-Key", key},
+		{"X-Idempotency-Key", `"` + key + `"`},
+		{"idempotency-key", key},
+		{"Idempotency-Key", key, "X-Idempotency-Key", "another"},
 	} {
 		w := f.ask("POST", ordersPath, goodOrder, append(header, "Content-Type", "application/json")...)
 		if w.Header().Get("Location") != "/api/v1/orders/"+o.ID.String() {
@@ -205,8 +209,12 @@ func TestOnlyTheOrdersOwnTokenOpensIt(t *testing.T) {
 	token := f.desk.Token(own.ID)
 	path := "/api/v1/orders/" + own.ID.String()
 	for _, with := range [][]string{
-		{path, "Bearer " + token}, {path, "bearer " + token}, {path, "Bearer  " + token}, {path + "?token=" + token, ""},
-		{path + "?token=" + token, "Basic Z2F0ZTpnYXRl"}, {"/api/v1/orders/" + strings.ToUpper(own.ID.String()), "Bearer " + token},
+		{path, "Bearer " + token},
+		{path, "bearer " + token},
+		{path, "Bearer  " + token},
+		{path + "?token=" + token, ""},
+		{path + "?token=" + token, "Basic Z2F0ZTpnYXRl"},
+		{"/api/v1/orders/" + strings.ToUpper(own.ID.String()), "Bearer " + token},
 	} {
 		if w := f.ask("GET", with[0], "", "Authorization", with[1]); w.Code != 200 {
 			t.Errorf("%v: %d", with, w.Code)
@@ -215,11 +223,24 @@ func TestOnlyTheOrdersOwnTokenOpensIt(t *testing.T) {
 	unknown := "/api/v1/orders/0198f1c2-0000-7000-8000-000000000001"
 	refusals := map[string]bool{}
 	for _, with := range [][]string{
-		{path, ""}, {path, "Bearer"}, {path, "Bearer x"}, {path, token}, {path, "Basic " + token}, {path, "Bearer " + f.desk.Token(other.ID)},
-		{path, "Bearer " + token[:21]}, {path, "Bearer " + token + "A"}, {path, "Bearer " + strings.ToUpper(token)},
-		{path + "?token=" + token, "Bearer wrong"}, {path + "?token=" + f.desk.Token(other.ID), ""}, {path + "?Token=" + token, ""},
-		{path + "?token=%00" + token, ""}, {unknown, "Bearer " + token}, {unknown, ""}, {"/api/v1/orders/none", "Bearer " + token},
-		{"/api/v1/orders/%00", ""}, {"/api/v1/orders/" + strings.ReplaceAll(own.ID.String(), "-", ""), "Bearer " + token},
+		{path, ""},
+		{path, "Bearer"},
+		{path, "Bearer x"},
+		{path, token},
+		{path, "Basic " + token},
+		{path, "Bearer " + f.desk.Token(other.ID)},
+		{path, "Bearer " + token[:21]},
+		{path, "Bearer " + token + "A"},
+		{path, "Bearer " + strings.ToUpper(token)},
+		{path + "?token=" + token, "Bearer wrong"},
+		{path + "?token=" + f.desk.Token(other.ID), ""},
+		{path + "?Token=" + token, ""},
+		{path + "?token=%00" + token, ""},
+		{unknown, "Bearer " + token},
+		{unknown, ""},
+		{"/api/v1/orders/none", "Bearer " + token},
+		{"/api/v1/orders/%00", ""},
+		{"/api/v1/orders/" + strings.ReplaceAll(own.ID.String(), "-", ""), "Bearer " + token},
 	} {
 		for _, call := range []string{"GET ", "POST /cancel", "GET /stream"} {
 			method, below, _ := strings.Cut(call, " ")

@@ -18,59 +18,105 @@ func slugOf(code fault.Code) string { return strings.ReplaceAll(string(code), "_
 
 // problemActs say what to do about a code, for people who have followed a problem's type.
 var problemActs = map[fault.Code]phrase{
-	fault.BadRequest: {"Periksa baris permintaan dan header. Pakai pustaka HTTP yang lazim dan jangan menyusun permintaan dengan tangan.",
-		"Check the request line and the headers. Use an ordinary HTTP library rather than writing requests by hand."},
-	fault.HeaderTooLarge: {"Kirim lebih sedikit header: jumlahnya paling banyak 16 KiB. Di peramban, hapus cookie situs ini lalu muat ulang.",
-		"Send fewer headers: they may have 16 KiB in all. In a browser, delete this site's cookies and reload."},
-	fault.BadJSON: {"Periksa isi permintaan dengan pembaca JSON: satu dokumen, UTF-8, tanpa koma di akhir.",
-		"Check the body with a JSON parser: one document, UTF-8, no trailing commas."},
-	fault.TooLarge: {"Kirim isi yang lebih kecil; anggota limit menyebut batasnya dalam byte. Bagi rombongan besar menjadi beberapa pesanan.",
-		"Send a smaller body; the member limit has the bound in bytes. Split a large group into several orders."},
+	fault.BadRequest: {
+		"Periksa baris permintaan dan header. Pakai pustaka HTTP yang lazim dan jangan menyusun permintaan dengan tangan.",
+		"Check the request line and the headers. Use an ordinary HTTP library rather than writing requests by hand.",
+	},
+	fault.HeaderTooLarge: {
+		"Kirim lebih sedikit header: jumlahnya paling banyak 16 KiB. Di peramban, hapus cookie situs ini lalu muat ulang.",
+		"Send fewer headers: they may have 16 KiB in all. In a browser, delete this site's cookies and reload.",
+	},
+	fault.BadJSON: {
+		"Periksa isi permintaan dengan pembaca JSON: satu dokumen, UTF-8, tanpa koma di akhir.",
+		"Check the body with a JSON parser: one document, UTF-8, no trailing commas.",
+	},
+	fault.TooLarge: {
+		"Kirim isi yang lebih kecil; anggota limit menyebut batasnya dalam byte. Bagi rombongan besar menjadi beberapa pesanan.",
+		"Send a smaller body; the member limit has the bound in bytes. Split a large group into several orders.",
+	},
 	fault.UnsupportedMediaType: {"Kirim header Content-Type: application/json.", "Send the header Content-Type: application/json."},
-	fault.ValidationFailed: {"Perbaiki setiap isian dalam errors; pointer menunjukkan tempatnya. Kirim lagi dengan Idempotency-Key yang sama.",
-		"Mend every input in errors; its pointer says where it is. Send again with the same Idempotency-Key."},
-	fault.KeyMissing: {"Buat satu UUID acak untuk setiap pendaftaran dan kirim di header Idempotency-Key; pakai yang sama saat mengulang.",
-		"Make one random UUID for each registration and send it in the header Idempotency-Key; use the same one when you repeat."},
-	fault.KeyReused: {"Kunci ini sudah punya pesanan dengan isi lain. Buat kunci baru untuk pendaftaran yang baru.",
-		"The key has an order with another content. Make a new key for a new registration."},
-	fault.KeyInFlight: {"Tunggu selama Retry-After lalu kirim permintaan yang sama lagi: jawabannya akan sama.",
-		"Wait for Retry-After and send the same request again: it will get the same answer."},
-	fault.SoldOut: {"Pilih kategori atau pilihan lain. Bila may_return bernilai true, tempat yang belum dibayar dapat kembali pada next_hold_ends_at.",
-		"Choose another category or option. If may_return is true, unpaid places may come back at next_hold_ends_at."},
-	fault.PriceChanged: {"Tunjukkan harga baru di total kepada pendaftar, lalu kirim lagi dengan expected_total yang baru.",
-		"Show the new price in total to the person who registers, and send again with the new expected_total."},
-	fault.AlreadyRegistered: {"Setiap orang mendapat satu tempat. Cari e-mail konfirmasi yang dulu, atau hubungi panitia bila itu bukan kamu.",
-		"Everybody gets one place. Look for the earlier confirmation mail, or ask the organiser if that was not you."},
-	fault.NotOpen: {"Kembali pada waktu yang disebut opens_at; jam server ada di server_time acara.",
-		"Come back at the time in opens_at; the event's server_time has the server's clock."},
-	fault.Closed: {"Pendaftaran tidak menerima pesanan lagi. Hubungi panitia untuk kemungkinan lain.",
-		"Registration takes no more orders. Ask the organiser what else is possible."},
-	fault.QueuePassRequired: {"Ambil nomor di ruang tunggu, tunggu giliran, dan kirim izin masuk di header Queue-Pass.",
-		"Draw a ticket in the waiting room, wait for your turn, and send the pass in the header Queue-Pass."},
+	fault.ValidationFailed: {
+		"Perbaiki setiap isian dalam errors; pointer menunjukkan tempatnya. Kirim lagi dengan Idempotency-Key yang sama.",
+		"Mend every input in errors; its pointer says where it is. Send again with the same Idempotency-Key.",
+	},
+	fault.KeyMissing: {
+		"Buat satu UUID acak untuk setiap pendaftaran dan kirim di header Idempotency-Key; pakai yang sama saat mengulang.",
+		"Make one random UUID for each registration and send it in the header Idempotency-Key; use the same one when you repeat.",
+	},
+	fault.KeyReused: {
+		"Kunci ini sudah punya pesanan dengan isi lain. Buat kunci baru untuk pendaftaran yang baru.",
+		"The key has an order with another content. Make a new key for a new registration.",
+	},
+	fault.KeyInFlight: {
+		"Tunggu selama Retry-After lalu kirim permintaan yang sama lagi: jawabannya akan sama.",
+		"Wait for Retry-After and send the same request again: it will get the same answer.",
+	},
+	fault.SoldOut: {
+		"Pilih kategori atau pilihan lain. Bila may_return bernilai true, tempat yang belum dibayar dapat kembali pada next_hold_ends_at.",
+		"Choose another category or option. If may_return is true, unpaid places may come back at next_hold_ends_at.",
+	},
+	fault.PriceChanged: {
+		"Tunjukkan harga baru di total kepada pendaftar, lalu kirim lagi dengan expected_total yang baru.",
+		"Show the new price in total to the person who registers, and send again with the new expected_total.",
+	},
+	fault.AlreadyRegistered: {
+		"Setiap orang mendapat satu tempat. Cari e-mail konfirmasi yang dulu, atau hubungi panitia bila itu bukan kamu.",
+		"Everybody gets one place. Look for the earlier confirmation mail, or ask the organiser if that was not you.",
+	},
+	fault.NotOpen: {
+		"Kembali pada waktu yang disebut opens_at; jam server ada di server_time acara.",
+		"Come back at the time in opens_at; the event's server_time has the server's clock.",
+	},
+	fault.Closed: {
+		"Pendaftaran tidak menerima pesanan lagi. Hubungi panitia untuk kemungkinan lain.",
+		"Registration takes no more orders. Ask the organiser what else is possible.",
+	},
+	fault.QueuePassRequired: {
+		"Ambil nomor di ruang tunggu, tunggu giliran, dan kirim izin masuk di header Queue-Pass.",
+		"Draw a ticket in the waiting room, wait for your turn, and send the pass in the header Queue-Pass.",
+	},
 	fault.ConfirmationRequired: {"Buka tautan yang dikirim ke e-mail, lalu ambil nomor lagi.", "Open the link that was sent by e-mail, then draw again."},
-	fault.CaptchaFailed: {"Minta soal baru dan kirim jawabannya; setiap jawaban hanya berlaku sekali dan beberapa menit.",
-		"Ask for a fresh challenge and send its answer; every answer counts once and for some minutes."},
-	fault.RateLimited: {"Tunggu selama Retry-After. Header RateLimit menyebut sisa jatah dan kapan kembali penuh.",
-		"Wait for Retry-After. The header RateLimit says what is left and when it is full again."},
-	fault.Overloaded: {"Tunggu selama Retry-After, lalu kirim lagi dengan Idempotency-Key yang sama. Tidak ada yang tersimpan, dan tidak ada yang hilang.",
-		"Wait for Retry-After and send again with the same Idempotency-Key. Nothing was stored, and nothing is lost."},
-	fault.OutcomeUnknown: {"Jangan membuat kunci baru. Kirim lagi dengan kunci yang sama, atau tanyakan /api/v1/orders/by-key/{kunci}: pesanan tidak akan ganda.",
-		"Do not make a new key. Send again with the same one, or ask /api/v1/orders/by-key/{key}: there will be no second order."},
+	fault.CaptchaFailed: {
+		"Minta soal baru dan kirim jawabannya; setiap jawaban hanya berlaku sekali dan beberapa menit.",
+		"Ask for a fresh challenge and send its answer; every answer counts once and for some minutes.",
+	},
+	fault.RateLimited: {
+		"Tunggu selama Retry-After. Header RateLimit menyebut sisa jatah dan kapan kembali penuh.",
+		"Wait for Retry-After. The header RateLimit says what is left and when it is full again.",
+	},
+	fault.Overloaded: {
+		"Tunggu selama Retry-After, lalu kirim lagi dengan Idempotency-Key yang sama. Tidak ada yang tersimpan, dan tidak ada yang hilang.",
+		"Wait for Retry-After and send again with the same Idempotency-Key. Nothing was stored, and nothing is lost.",
+	},
+	fault.OutcomeUnknown: {
+		"Jangan membuat kunci baru. Kirim lagi dengan kunci yang sama, atau tanyakan /api/v1/orders/by-key/{kunci}: pesanan tidak akan ganda.",
+		"Do not make a new key. Send again with the same one, or ask /api/v1/orders/by-key/{key}: there will be no second order.",
+	},
 	fault.NoSuchEvent: {"Periksa alamat acara; /api/v1/events menyebut yang terbit.", "Check the event's address; /api/v1/events lists those that are published."},
-	fault.NoSuchOrder: {"Kunci ini belum punya pesanan: permintaan boleh dikirim lagi dengan kunci yang sama.",
-		"The key has no order: the request may be sent again with the same key."},
-	fault.NotAllowed: {"Buka pesanan dari tautan di e-mail konfirmasi, atau kirim access_token sebagai Authorization: Bearer.",
-		"Open the order by the link in its confirmation mail, or send its access_token as Authorization: Bearer."},
+	fault.NoSuchOrder: {
+		"Kunci ini belum punya pesanan: permintaan boleh dikirim lagi dengan kunci yang sama.",
+		"The key has no order: the request may be sent again with the same key.",
+	},
+	fault.NotAllowed: {
+		"Buka pesanan dari tautan di e-mail konfirmasi, atau kirim access_token sebagai Authorization: Bearer.",
+		"Open the order by the link in its confirmation mail, or send its access_token as Authorization: Bearer.",
+	},
 	fault.WrongState: {"Baca pesanan lagi: anggota status menyebut keadaannya sekarang.", "Read the order again: the member status says how it stands."},
-	fault.PaymentUnavailable: {"Tunggu selama Retry-After lalu coba bayar lagi; tempat disimpan sampai expires_at.",
-		"Wait for Retry-After and try to pay again; the place is kept until expires_at."},
+	fault.PaymentUnavailable: {
+		"Tunggu selama Retry-After lalu coba bayar lagi; tempat disimpan sampai expires_at.",
+		"Wait for Retry-After and try to pay again; the place is kept until expires_at.",
+	},
 	fault.NotReady: {"Tunggu selama Retry-After lalu minta dokumen itu lagi.", "Wait for Retry-After and ask for the document again."},
-	fault.CrossOrigin: {"Kirim formulir dari situs ini sendiri. Program tanpa peramban tidak perlu mengirim header Origin.",
-		"Post from this site itself. Programs other than browsers need no Origin header."},
+	fault.CrossOrigin: {
+		"Kirim formulir dari situs ini sendiri. Program tanpa peramban tidak perlu mengirim header Origin.",
+		"Post from this site itself. Programs other than browsers need no Origin header.",
+	},
 	fault.NotFound:         {"Periksa alamatnya; /openapi.json menyebut semua alamat API.", "Check the address; /openapi.json lists those of the API."},
 	fault.MethodNotAllowed: {"Header Allow menyebut metode yang diterima alamat ini.", "The header Allow lists the methods that this address takes."},
-	fault.Internal: {"Coba lagi sebentar dengan kunci yang sama. Bila tetap gagal, beri tahu panitia beserta waktunya.",
-		"Try again shortly with the same key. If it keeps failing, tell the organiser when it happened."},
+	fault.Internal: {
+		"Coba lagi sebentar dengan kunci yang sama. Bila tetap gagal, beri tahu panitia beserta waktunya.",
+		"Try again shortly with the same key. If it keeps failing, tell the organiser when it happened.",
+	},
 }
 
 // problemPages are finished when the API is made: they never change.

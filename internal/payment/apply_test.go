@@ -96,6 +96,7 @@ func fraud(f string) func(*ProviderStatus) { return func(s *ProviderStatus) { s.
 func back(sum money.Rupiah, list ...ProviderRefund) func(*ProviderStatus) {
 	return func(s *ProviderStatus) { s.RefundAmount, s.Refunds = sum, list }
 }
+
 func via(channel string) func(*ProviderStatus) {
 	return func(s *ProviderStatus) { s.Channel = Channel{Type: channel} }
 }

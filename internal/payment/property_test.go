@@ -254,8 +254,10 @@ func (w *world) play(t failer, s step) {
 
 // force opens attempt n beside the others, as a browser that kept an old page would.
 func (w *world) force(t failer, n int) {
-	_, err := w.gateway.Create(context.Background(), payment.Checkout{ProviderID: w.attemptID(n), Amount: total,
-		ExpiresAt: w.order.ExpiresAt.Add(-time.Minute), Items: []payment.Item{{ID: "10k", Price: total, Quantity: 1}}})
+	_, err := w.gateway.Create(context.Background(), payment.Checkout{
+		ProviderID: w.attemptID(n), Amount: total,
+		ExpiresAt: w.order.ExpiresAt.Add(-time.Minute), Items: []payment.Item{{ID: "10k", Price: total, Quantity: 1}},
+	})
 	must(t, err)
 	_, err = w.store.Change(context.Background(), w.order.ID, func(payment.Case) (payment.Decision, error) {
 		return payment.Decision{Attempts: []payment.Attempt{{

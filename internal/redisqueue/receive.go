@@ -44,7 +44,8 @@ func DefaultLanes() Lanes {
 // Receive takes jobs from the lanes and hands each to do, until ctx ends; then it waits for those that run. Goroutines are
 // asynq's: all have ended when Receive returns.
 func Receive(ctx context.Context, client redis.UniversalClient, lanes Lanes, log *slog.Logger,
-	do func(ctx context.Context, s jobs.Sending)) error {
+	do func(ctx context.Context, s jobs.Sending),
+) error {
 	running, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
 	h := &handler{do: do, log: log}

@@ -31,20 +31,32 @@ func TestPricesAtTierBordersInsideAnOrder(t *testing.T) {
 		batch []*Submission
 		want  [][]money.Rupiah
 	}{
-		{"one order crosses two borders", opening, nil,
+		{
+			"one order crosses two borders", opening, nil,
 			[]*Submission{five, sub("next", in("10k"))},
-			[][]money.Rupiah{{200_000, 200_000, 200_000, 220_000, 220_000}, {250_000}}},
-		{"the last early bird goes to the first who came", opening,
+			[][]money.Rupiah{{200_000, 200_000, 200_000, 220_000, 220_000}, {250_000}},
+		},
+		{
+			"the last early bird goes to the first who came", opening,
 			map[event.Counter]Count{event.TierCounter("10k", 0): {Taken: 2, Limit: 3}},
 			[]*Submission{sub("a", in("10k"), in("10k")), sub("b", in("10k"))},
-			[][]money.Rupiah{{200_000, 220_000}, {220_000}}},
-		{"the date ends a tier that is not sold out", opening.AddDate(0, 0, 7), nil,
-			[]*Submission{five}, [][]money.Rupiah{{220_000, 220_000, 250_000, 250_000, 250_000}}},
-		{"a millisecond before the date it still sells", opening.AddDate(0, 0, 7).Add(-time.Millisecond), nil,
-			[]*Submission{sub("a", in("10k"))}, [][]money.Rupiah{{200_000}}},
-		{"another category in between does not count", opening, nil,
+			[][]money.Rupiah{{200_000, 220_000}, {220_000}},
+		},
+		{
+			"the date ends a tier that is not sold out", opening.AddDate(0, 0, 7), nil,
+			[]*Submission{five},
+			[][]money.Rupiah{{220_000, 220_000, 250_000, 250_000, 250_000}},
+		},
+		{
+			"a millisecond before the date it still sells", opening.AddDate(0, 0, 7).Add(-time.Millisecond), nil,
+			[]*Submission{sub("a", in("10k"))},
+			[][]money.Rupiah{{200_000}},
+		},
+		{
+			"another category in between does not count", opening, nil,
 			[]*Submission{sub("mix", in("10k"), in("fun"), in("10k"), in("10k"), in("10k"))},
-			[][]money.Rupiah{{200_000, 0, 200_000, 200_000, 220_000}}},
+			[][]money.Rupiah{{200_000, 0, 200_000, 200_000, 220_000}},
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -99,19 +111,32 @@ func TestOutcomesOfABatch(t *testing.T) {
 		batch []*Submission
 		want  []string
 	}{
-		{"all or none", opening, []*Submission{sub("a", in("fun"), in("fun")), sub("b", in("fun"), in("10k")), sub("c", in("10k"))},
-			[]string{"accepted", "sold_out", "accepted"}},
-		{"the same key twice", opening, []*Submission{sub("a", in("fun")), sub("a", in("fun")), otherPayload},
-			[]string{"accepted", "replay", "idempotency_key_reused"}},
+		{
+			"all or none", opening,
+			[]*Submission{sub("a", in("fun"), in("fun")), sub("b", in("fun"), in("10k")), sub("c", in("10k"))},
+			[]string{"accepted", "sold_out", "accepted"},
+		},
+		{
+			"the same key twice", opening,
+			[]*Submission{sub("a", in("fun")), sub("a", in("fun")), otherPayload},
+			[]string{"accepted", "replay", "idempotency_key_reused"},
+		},
 		{"the same person twice", opening, []*Submission{sub("a", in("fun")), samePerson}, []string{"accepted", "already_registered"}},
-		{"a refusal binds neither key nor person", opening,
+		{
+			"a refusal binds neither key nor person", opening,
 			[]*Submission{sub("a", in("fun"), in("fun"), in("fun"), in("fun")), sub("a", in("fun")), samePerson},
-			[]string{"sold_out", "accepted", "already_registered"}},
-		{"another price than expected takes nothing", opening, []*Submission{dear, exact, sub("b", in("fun")), sub("c", in("fun"))},
-			[]string{"price_changed", "accepted", "accepted", "accepted"}},
-		{"a category that was withdrawn takes nothing", opening,
+			[]string{"sold_out", "accepted", "already_registered"},
+		},
+		{
+			"another price than expected takes nothing", opening,
+			[]*Submission{dear, exact, sub("b", in("fun")), sub("c", in("fun"))},
+			[]string{"price_changed", "accepted", "accepted", "accepted"},
+		},
+		{
+			"a category that was withdrawn takes nothing", opening,
 			[]*Submission{gone, sub("a", in("fun")), sub("b", in("fun")), sub("c", in("fun"))},
-			[]string{"validation_failed", "accepted", "accepted", "accepted"}},
+			[]string{"validation_failed", "accepted", "accepted", "accepted"},
+		},
 		{"what became invalid", opening, []*Submission{stale}, []string{"validation_failed"}},
 		{"before the opening", opening.Add(-time.Millisecond), []*Submission{sub("a", in("fun"))}, []string{"not_open"}},
 		{"at the end", opening.AddDate(0, 1, 0), []*Submission{sub("a", in("fun"))}, []string{"closed"}},

@@ -96,8 +96,10 @@ type codeBook struct {
 
 func newCodeBook() *codeBook {
 	b := &codeBook{byName: map[string]Code{}}
-	for _, n := range [ownCodes]string{"acknowledged", "replayed", "cancelled", "connection_refused", "connection_lost",
-		"timed_out", "dropped", "malformed", "state", "unchanged", "captcha", "ticket", "pass"} {
+	for _, n := range [ownCodes]string{
+		"acknowledged", "replayed", "cancelled", "connection_refused", "connection_lost",
+		"timed_out", "dropped", "malformed", "state", "unchanged", "captcha", "ticket", "pass",
+	} {
 		b.code([]byte(n))
 	}
 	return b

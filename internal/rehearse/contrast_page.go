@@ -109,8 +109,10 @@ func (c *Contrast) tiles() []tile {
 		{whole(b.Bots.Orders), "", "pesanan bot, tidak satu pun dibayar", "orders of bots, none of them paid", ""},
 	}
 	if late, known := c.Delay(); known {
-		out = append(out, tile{comma(late/c.With.Plan.Room.Hold.Seconds(), 1), "×",
-			"masa tahan lebih lama sampai 95% dari tempat itu ada pada orang", "holds longer until people have 95% of those places", ""})
+		out = append(out, tile{
+			comma(late/c.With.Plan.Room.Hold.Seconds(), 1), "×",
+			"masa tahan lebih lama sampai 95% dari tempat itu ada pada orang", "holds longer until people have 95% of those places", "",
+		})
 	}
 	return out
 }
@@ -160,19 +162,24 @@ var behaviour = []struct {
 }{
 	{crowd.Sharer, "berbagi · sharers", Text{
 		fmt.Sprintf("%d bot memakai satu tiket, masing-masing dengan kunci sendiri, dan saling meminjamkan izin masuk", crowd.SharersOfATicket),
-		fmt.Sprintf("%d bots use one ticket, each with a key of its own, and lend each other the pass", crowd.SharersOfATicket)}},
+		fmt.Sprintf("%d bots use one ticket, each with a key of its own, and lend each other the pass", crowd.SharersOfATicket),
+	}},
 	{crowd.Forger, "memalsukan · forgers", Text{
 		"tiket dan izin karangan, yang diubah, dipotong, dari acara lain, dan tiket sebagai izin, dua kali tiap detik",
-		"tickets and passes that are made up, altered, cut short, of another event, and tickets as passes, twice a second"}},
+		"tickets and passes that are made up, altered, cut short, of another event, and tickets as passes, twice a second",
+	}},
 	{crowd.Hammerer, "menggedor · hammerers", Text{
 		"lima permintaan tiap detik: memesan tanpa izin, masuk sebelum giliran, mengambil tiket tanpa captcha",
-		"five requests a second: orders without a pass, entering before the turn, tickets without a captcha"}},
+		"five requests a second: orders without a pass, entering before the turn, tickets without a captcha",
+	}},
 	{crowd.Redrawer, "mengundi ulang · redrawers", Text{
 		fmt.Sprintf("%d tiket masing-masing, dan setiap tiket dipakai menahan tempat", crowd.Redraws),
-		fmt.Sprintf("%d tickets each, and every ticket is used to hold a place", crowd.Redraws)}},
+		fmt.Sprintf("%d tickets each, and every ticket is used to hold a place", crowd.Redraws),
+	}},
 	{crowd.Holder, "menahan · holders", Text{
 		fmt.Sprintf("seperti orang yang tergesa, tetapi tidak pernah membayar; mengantre lagi begitu masa tahan berakhir, sampai %d kali", crowd.Rejoins),
-		fmt.Sprintf("like a person in a hurry, but never pay; queue again when the hold has ended, up to %d times", crowd.Rejoins)}},
+		fmt.Sprintf("like a person in a hurry, but never pay; queue again when the hold has ended, up to %d times", crowd.Rejoins),
+	}},
 }
 
 func (c *Contrast) roles() []roleRow {

@@ -248,8 +248,10 @@ func timePlot(t *timeline, label, unit string, marks []chart.Mark, format func(f
 	for i := range x {
 		x[i] = float64(i) * t.step.Seconds()
 	}
-	return chart.Plot{Label: label, X: x, XTicks: timeTicks, XTitle: "menit:detik sejak pembukaan · minutes:seconds since the opening",
-		XName: func(x float64) string { return minutes(x, t.step < time.Second) }, YTitle: unit, Format: format, Marks: marks}
+	return chart.Plot{
+		Label: label, X: x, XTicks: timeTicks, XTitle: "menit:detik sejak pembukaan · minutes:seconds since the opening",
+		XName: func(x float64) string { return minutes(x, t.step < time.Second) }, YTitle: unit, Format: format, Marks: marks,
+	}
 }
 
 func timeTicks(low, high float64) []chart.Tick {
@@ -472,8 +474,10 @@ func splitDuration(d time.Duration) (value, unit string) {
 	}
 }
 
-var months = [...]string{"Januari", "Februari", "Maret", "April", "Mei", "Juni", "Juli", "Agustus", "September", "Oktober",
-	"November", "Desember"}
+var months = [...]string{
+	"Januari", "Februari", "Maret", "April", "Mei", "Juni", "Juli", "Agustus", "September", "Oktober",
+	"November", "Desember",
+}
 
 // indonesianDate writes t as people in Jakarta do; Indonesia has had no summer time since 1964.
 func indonesianDate(t time.Time) string {

@@ -71,8 +71,10 @@ func render(w io.Writer, name string, data any) error {
 }
 
 // attemptColumns are the columns of the raw results. Times are milliseconds from the opening.
-var attemptColumns = []string{"intended_ms", "start_ms", "end_ms", "kind", "try", "status", "code", "replayed", "order_id", "key",
-	"participants", "categories"}
+var attemptColumns = []string{
+	"intended_ms", "start_ms", "end_ms", "kind", "try", "status", "code", "replayed", "order_id", "key",
+	"participants", "categories",
+}
 
 // writeAttempts writes every request as a line, by the moment it was meant for.
 func writeAttempts(w io.Writer, r *Result) error {
@@ -108,21 +110,27 @@ func milliseconds(d time.Duration) string {
 func writeSummaryJSON(w io.Writer, r *Result) error {
 	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 	latency := func(l Latency) map[string]any {
-		return map[string]any{"count": l.Count, "mean": ms(l.Mean), "p50": ms(l.P50), "p90": ms(l.P90), "p99": ms(l.P99),
-			"p999": ms(l.P999), "max": ms(l.Max)}
+		return map[string]any{
+			"count": l.Count, "mean": ms(l.Mean), "p50": ms(l.P50), "p90": ms(l.P90), "p99": ms(l.P99),
+			"p999": ms(l.P999), "max": ms(l.Max),
+		}
 	}
 	recoveries := []map[string]any{}
 	for _, rec := range r.Recoveries {
-		recoveries = append(recoveries, map[string]any{"after": rec.After, "at_ms": ms(rec.At), "before_per_second": rec.Before,
-			"took_ms": ms(rec.Took), "recovered": rec.Took >= 0})
+		recoveries = append(recoveries, map[string]any{
+			"after": rec.After, "at_ms": ms(rec.At), "before_per_second": rec.Before,
+			"took_ms": ms(rec.Took), "recovered": rec.Took >= 0,
+		})
 	}
 	doc := map[string]any{
 		"event": r.Slug, "run": r.Run, "seed": r.Plan.Crowd.Seed, "started": r.Started, "demand": describe(r.Plan.Crowd.Demand),
 		"source": r.Source, "connections": r.Plan.Connections, "orders": len(r.Orders), "people": r.People,
 		"offered": r.Offered, "unanswered": r.Unanswered, "acknowledged": r.Acknowledged, "places": r.Places, "places_given_back": r.GivenBack,
 		"length_ms": ms(r.Length), "end_ms": ms(r.End),
-		"acknowledged_per_second": map[string]any{"median": r.Rate.Median, "mean": r.Rate.Mean, "peak": r.Rate.Peak,
-			"peak_at_second": r.Rate.PeakAt, "full_seconds": r.Rate.Full},
+		"acknowledged_per_second": map[string]any{
+			"median": r.Rate.Median, "mean": r.Rate.Mean, "peak": r.Rate.Peak,
+			"peak_at_second": r.Rate.PeakAt, "full_seconds": r.Rate.Full,
+		},
 		"latency_ms": latency(r.Latency), "client_queue_ms": latency(r.ClientQueue), "journey_ms": latency(r.Journey),
 		"overloaded_ms": latency(r.Refusal), "answers": r.ByCode, "places_by_category": r.ByCategory,
 		"recoveries": recoveries, "idle_open": r.IdleOpen, "findings": r.Findings, "clean": r.Clean(),
@@ -132,8 +140,10 @@ func writeSummaryJSON(w io.Writer, r *Result) error {
 			"opens_ms": ms(rr.Opens), "wanted": rr.Sold.Wanted, "had": rr.Sold.Had, "success": rr.Sold.Share(), "outcomes": rr.named(),
 			"came_in_first_second": rr.Offered, "sent_in_first_second": rr.Sent, "unanswered": rr.broken(), "best_per_second": rr.Best,
 			"first_answer_ms": latency(rr.First), "ticket_ms": latency(rr.Tickets), "poll_ms": latency(rr.Looks), "pass_ms": latency(rr.Passes),
-			"bots": map[string]any{"number": rr.Bots.Number, "requests": rr.Bots.Requests, "tickets": rr.Bots.Tickets,
-				"passes": rr.Bots.Passes, "orders": rr.Bots.Orders},
+			"bots": map[string]any{
+				"number": rr.Bots.Number, "requests": rr.Bots.Requests, "tickets": rr.Bots.Tickets,
+				"passes": rr.Bots.Passes, "orders": rr.Bots.Orders,
+			},
 		}
 	}
 	out := json.NewEncoder(w)

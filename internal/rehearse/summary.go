@@ -141,8 +141,12 @@ func (s *summary) room(r *Result) {
 }
 
 var outcomeNames = [numOutcomes]Text{
-	{"tanpa jawaban akhir", "undecided at the end"}, {"tempat habis", "told sold out"}, {"kehabisan sabar", "out of patience"},
-	{"menutup halaman", "closed the page"}, {"membiarkan izinnya hangus", "let the pass lapse"}, {"ditolak karena hal lain", "refused otherwise"},
+	{"tanpa jawaban akhir", "undecided at the end"},
+	{"tempat habis", "told sold out"},
+	{"kehabisan sabar", "out of patience"},
+	{"menutup halaman", "closed the page"},
+	{"membiarkan izinnya hangus", "let the pass lapse"},
+	{"ditolak karena hal lain", "refused otherwise"},
 }
 
 // outcomes lists how those without an order fared.

@@ -88,7 +88,8 @@ func (v *verifier) key(i int32) string { return v.r.people.Key(i) }
 
 func (v *verifier) answered() Finding {
 	found := Finding{Check: "questions_answered", Checked: len(v.asked), Title: Text{
-		ID: "Server menjawab setiap pertanyaan sesudah gladi", EN: "The server answered every question after the rehearsal"}}
+		ID: "Server menjawab setiap pertanyaan sesudah gladi", EN: "The server answered every question after the rehearsal",
+	}}
 	for _, i := range v.asked {
 		switch a := v.ledger[i].asked; {
 		case a == nil:
@@ -165,7 +166,8 @@ func fits(n *entry, a *asked) bool {
 
 func (v *verifier) oneKeyOneOrder() Finding {
 	found := Finding{Check: "one_key_one_order", Title: Text{
-		ID: "Satu kunci, paling banyak satu pesanan", EN: "One key, at most one order"}}
+		ID: "Satu kunci, paling banyak satu pesanan", EN: "One key, at most one order",
+	}}
 	for i := range v.ledger {
 		n := &v.ledger[i]
 		if !n.known {
@@ -180,7 +182,8 @@ func (v *verifier) oneKeyOneOrder() Finding {
 
 func (v *verifier) oneOrderOneKey() Finding {
 	found := Finding{Check: "one_order_one_key", Title: Text{
-		ID: "Tidak ada pesanan yang diberikan kepada dua orang", EN: "No order was given to two visitors"}}
+		ID: "Tidak ada pesanan yang diberikan kepada dua orang", EN: "No order was given to two visitors",
+	}}
 	owner := make(map[string]int32, v.r.Acknowledged)
 	for i := range v.ledger {
 		n := &v.ledger[i]
@@ -198,7 +201,8 @@ func (v *verifier) oneOrderOneKey() Finding {
 
 func (v *verifier) keyAnswers() Finding {
 	found := Finding{Check: "key_answers_always", Title: Text{
-		ID: "Kunci yang punya pesanan selalu menjawab dengan pesanan itu", EN: "A key that has an order always answers with it"}}
+		ID: "Kunci yang punya pesanan selalu menjawab dengan pesanan itu", EN: "A key that has an order always answers with it",
+	}}
 	for i := range v.ledger {
 		n := &v.ledger[i]
 		if !n.known {
@@ -213,7 +217,8 @@ func (v *verifier) keyAnswers() Finding {
 
 func (v *verifier) replaysMarked() Finding {
 	found := Finding{Check: "replay_marked", Title: Text{
-		ID: "Ulangan ditandai Idempotent-Replayed", EN: "A replay says Idempotent-Replayed"}}
+		ID: "Ulangan ditandai Idempotent-Replayed", EN: "A replay says Idempotent-Replayed",
+	}}
 	for i := range v.r.Attempts {
 		a := &v.r.Attempts[i]
 		if a.Kind != Replay || a.Code != CodeReplayed {
@@ -228,7 +233,8 @@ func (v *verifier) replaysMarked() Finding {
 
 func (v *verifier) onePersonOnePlace() Finding {
 	found := Finding{Check: "one_person_one_place", Title: Text{
-		ID: "Satu orang, satu tempat", EN: "One person, one place"}}
+		ID: "Satu orang, satu tempat", EN: "One person, one place",
+	}}
 	for i, o := range v.r.Orders {
 		if o.Twin < 0 {
 			continue
@@ -244,7 +250,8 @@ func (v *verifier) onePersonOnePlace() Finding {
 
 func (v *verifier) noStranger() Finding {
 	found := Finding{Check: "no_false_duplicate", Checked: len(v.ledger), Title: Text{
-		ID: "Tidak ada orang baru yang ditolak sebagai sudah terdaftar", EN: "Nobody new was refused as already registered"}}
+		ID: "Tidak ada orang baru yang ditolak sebagai sudah terdaftar", EN: "Nobody new was refused as already registered",
+	}}
 	for i := range v.ledger {
 		if v.ledger[i].stranger {
 			found.broke("key " + v.key(int32(i)))
@@ -271,7 +278,8 @@ func (v *verifier) quotas() []Finding {
 	for _, q := range v.r.target.quotas {
 		most := v.mostLive(q)
 		f := Finding{Check: "quota " + q.ID, Checked: 1, Title: Text{
-			ID: fmt.Sprintf("Kuota %s tidak pernah terlampaui", q.ID), EN: fmt.Sprintf("Quota %s was never exceeded", q.ID)}}
+			ID: fmt.Sprintf("Kuota %s tidak pernah terlampaui", q.ID), EN: fmt.Sprintf("Quota %s was never exceeded", q.ID),
+		}}
 		f.Note = note("paling banyak %s dari %s tempat terisi bersamaan", "at most %s of %s places were taken at one moment", most, q.Size)
 		if most > q.Size {
 			f.Broken = most - q.Size
@@ -359,7 +367,8 @@ var expected = map[string]bool{
 
 func (v *verifier) expectedAnswers() Finding {
 	found := Finding{Check: "answers_expected", Title: Text{
-		ID: "Hanya jawaban yang dijanjikan kontrak", EN: "Only answers that the contract promises"}}
+		ID: "Hanya jawaban yang dijanjikan kontrak", EN: "Only answers that the contract promises",
+	}}
 	for _, code := range slices.Sorted(maps.Keys(v.r.ByCode)) {
 		found.Checked += v.r.ByCode[code]
 		if !expected[code] {
@@ -374,7 +383,8 @@ func (v *verifier) expectedAnswers() Finding {
 func (v *verifier) unresolved() Finding {
 	found := Finding{Check: "unclear_resolved", Info: true, Title: Text{
 		ID: "Pengunjung tanpa jawaban jelas mengetahui nasibnya lewat kunci",
-		EN: "Without a clear answer, the key tells what became of it"}}
+		EN: "Without a clear answer, the key tells what became of it",
+	}}
 	in, out := 0, 0
 	for i := range v.ledger {
 		n := &v.ledger[i]

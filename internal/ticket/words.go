@@ -28,8 +28,12 @@ type power struct {
 }
 
 var powers = [...]power{
-	{1e18, "kuintiliun", "quintillion"}, {1e15, "kuadriliun", "quadrillion"}, {1e12, "triliun", "trillion"},
-	{1e9, "miliar", "billion"}, {1e6, "juta", "million"}, {1e3, "ribu", "thousand"},
+	{1e18, "kuintiliun", "quintillion"},
+	{1e15, "kuadriliun", "quadrillion"},
+	{1e12, "triliun", "trillion"},
+	{1e9, "miliar", "billion"},
+	{1e6, "juta", "million"},
+	{1e3, "ribu", "thousand"},
 }
 
 var unitsID = [...]string{

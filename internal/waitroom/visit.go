@@ -303,11 +303,16 @@ var refusals = []struct {
 	code   fault.Code
 	reason string
 }{
-	{ErrMalformed, fault.QueuePassRequired, "malformed"}, {ErrForged, fault.QueuePassRequired, "forged"},
-	{ErrForeign, fault.QueuePassRequired, "foreign"}, {ErrLapsed, fault.QueuePassRequired, "lapsed"},
-	{ErrNotYet, fault.QueuePassRequired, "not_yet"}, {ErrNotDrawn, fault.QueuePassRequired, "not_drawn"},
-	{ErrUsed, fault.QueuePassRequired, "used"}, {ErrEnded, fault.QueuePassRequired, "ended"},
-	{ErrWrongCode, fault.ConfirmationRequired, "wrong_code"}, {ErrTooManyCodes, fault.ConfirmationRequired, "too_many"},
+	{ErrMalformed, fault.QueuePassRequired, "malformed"},
+	{ErrForged, fault.QueuePassRequired, "forged"},
+	{ErrForeign, fault.QueuePassRequired, "foreign"},
+	{ErrLapsed, fault.QueuePassRequired, "lapsed"},
+	{ErrNotYet, fault.QueuePassRequired, "not_yet"},
+	{ErrNotDrawn, fault.QueuePassRequired, "not_drawn"},
+	{ErrUsed, fault.QueuePassRequired, "used"},
+	{ErrEnded, fault.QueuePassRequired, "ended"},
+	{ErrWrongCode, fault.ConfirmationRequired, "wrong_code"},
+	{ErrTooManyCodes, fault.ConfirmationRequired, "too_many"},
 	{ErrCodeLapsed, fault.ConfirmationRequired, "lapsed"},
 }
 

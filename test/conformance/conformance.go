@@ -168,7 +168,8 @@ func Race(t testing.TB, slug string, total int, change ...func(*event.Event)) *e
 		Categories: []event.Category{
 			{ID: "10k", Price: 250_000, Prices: []event.Tier{{Name: "Early bird", Price: 200_000, First: 5, Until: Opening.AddDate(0, 0, 7)}}},
 			{ID: "5k", Price: 150_000},
-			{ID: "fun"}, {ID: "kids"},
+			{ID: "fun"},
+			{ID: "kids"},
 		},
 		Quotas: []event.Quota{
 			{ID: "total", Size: total, Categories: []string{"10k", "5k", "fun", "kids"}},

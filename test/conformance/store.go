@@ -340,7 +340,8 @@ func storeRelease(t *testing.T, d *Database) {
 	must(t, Write(t, s, other, NewOrder(other, 3, func(o *registration.NewOrder) { o.Claims = one.Claims })))
 	must(t, within(t, s, eventID, func(ctx context.Context, tx registration.Tx) error {
 		owned := []registration.OwnedClaim{
-			{Claim: one.Claims[0][0], Order: one.Order.ID}, {Claim: one.Claims[0][1], Order: one.Order.ID},
+			{Claim: one.Claims[0][0], Order: one.Order.ID},
+			{Claim: one.Claims[0][1], Order: one.Order.ID},
 			{Claim: two.Claims[0][0], Order: id.New()}, // somebody else's by now
 		}
 		for i := range 600 { // more than a chunk

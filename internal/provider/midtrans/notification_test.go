@@ -52,8 +52,10 @@ func TestNotificationIsVerified(t *testing.T) {
 	t.Parallel()
 	c := receiver(t)
 	n, err := c.ParseNotification(note())
-	want := payment.Notification{OrderID: "R26-0001-1", TransactionID: "uuid", TransactionStatus: payment.TxSettlement,
-		StatusCode: "200", GrossAmount: "250000.00"}
+	want := payment.Notification{
+		OrderID: "R26-0001-1", TransactionID: "uuid", TransactionStatus: payment.TxSettlement,
+		StatusCode: "200", GrossAmount: "250000.00",
+	}
 	if err != nil || n != want {
 		t.Fatalf("%+v, %v", n, err)
 	}

@@ -157,8 +157,12 @@ func (h Habits) draw(r *rand.Rand) Habit {
 		share float64
 		habit Habit
 	}{
-		{h.DoubleClick, DoubleClick}, {h.LosesLine, LosesLine}, {h.AsksAgain, AsksAgain}, {h.Cancels, Cancels},
-		{h.ClosesPage, ClosesPage}, {h.LetsLapse, LetsLapse},
+		{h.DoubleClick, DoubleClick},
+		{h.LosesLine, LosesLine},
+		{h.AsksAgain, AsksAgain},
+		{h.Cancels, Cancels},
+		{h.ClosesPage, ClosesPage},
+		{h.LetsLapse, LetsLapse},
 	} {
 		if x < s.share {
 			return s.habit

@@ -165,15 +165,21 @@ func (p *People) appendAnswers(b []byte, person, category int) []byte {
 }
 
 var (
-	firstNames = [...]string{"Siti", "Budi", "Dewi", "Agus", "Putri", "Rizky", "Ayu", "Dimas", "Nur", "Eko", "Rina", "Fajar",
+	firstNames = [...]string{
+		"Siti", "Budi", "Dewi", "Agus", "Putri", "Rizky", "Ayu", "Dimas", "Nur", "Eko", "Rina", "Fajar",
 		"Indah", "Yusuf", "Maya", "Bayu", "Lestari", "Hendra", "Wulan", "Arif", "Ratna", "Joko", "Citra", "Galih", "Intan", "Reza",
-		"Kartika", "Teguh", "Sari", "Andi", "Melati", "Made"}
-	lastNames = [...]string{"Aminah", "Santoso", "Lestari", "Wijaya", "Rahayu", "Pratama", "Kusuma", "Hidayat", "Nugroho",
+		"Kartika", "Teguh", "Sari", "Andi", "Melati", "Made",
+	}
+	lastNames = [...]string{
+		"Aminah", "Santoso", "Lestari", "Wijaya", "Rahayu", "Pratama", "Kusuma", "Hidayat", "Nugroho",
 		"Saputra", "Handayani", "Setiawan", "Maharani", "Siregar", "Nasution", "Simanjuntak", "Wibowo", "Permata", "Gunawan",
 		"Suryani", "Halim", "Hartono", "Puspita", "Ramadhan", "Utami", "Firmansyah", "Anggraini", "Purnama", "Susanti", "Mahendra",
-		"Safitri", "Yulianto"}
-	syllables = [...]string{"ba", "da", "ga", "ja", "ka", "la", "ma", "na", "pa", "ra", "sa", "ta", "wa", "ya", "bi", "di", "gi",
-		"ji", "ki", "li", "mi", "ni", "pi", "ri", "si", "ti", "wi", "yu", "bu", "du", "gu", "ku"}
+		"Safitri", "Yulianto",
+	}
+	syllables = [...]string{
+		"ba", "da", "ga", "ja", "ka", "la", "ma", "na", "pa", "ra", "sa", "ta", "wa", "ya", "bi", "di", "gi",
+		"ji", "ki", "li", "mi", "ni", "pi", "ri", "si", "ti", "wi", "yu", "bu", "du", "gu", "ku",
+	}
 )
 
 // appendName appends a name that no other person of the run has: its last word spells the person's number.

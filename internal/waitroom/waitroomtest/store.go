@@ -37,8 +37,10 @@ type kept struct {
 
 // NewStore returns an empty store whose database clock is c.
 func NewStore(c clock.Clock) *Store {
-	return &Store{Clock: c, rooms: map[int64]*kept{}, calls: map[string]int{},
-		codes: map[waitroom.ConfirmationID]waitroom.Confirmation{}}
+	return &Store{
+		Clock: c, rooms: map[int64]*kept{}, calls: map[string]int{},
+		codes: map[waitroom.ConfirmationID]waitroom.Confirmation{},
+	}
 }
 
 // Interfere has before called ahead of every transaction; an error stands for an outage. nil ends it.

@@ -173,10 +173,14 @@ func (s *Server) controlPage(w http.ResponseWriter) {
 	v := controlView{Trouble: t, Waiting: s.Waiting()}
 	counts, durations := t.counts(), t.durations()
 	for _, f := range [...][2]string{
-		{"duplicate", "Send every notification this many times more"}, {"drop", "Never send the next notifications"},
-		{"bad_signature", "Sign the next notifications wrongly"}, {"wrong_amount", "Name another sum in the next notifications"},
-		{"deny_after_settlement", "Reverse the next settlements"}, {"too_many", "Answer the next calls with 429"},
-		{"broken", "Answer the next calls with 500"}, {"lose_answer", "Do, but never answer the next calls"},
+		{"duplicate", "Send every notification this many times more"},
+		{"drop", "Never send the next notifications"},
+		{"bad_signature", "Sign the next notifications wrongly"},
+		{"wrong_amount", "Name another sum in the next notifications"},
+		{"deny_after_settlement", "Reverse the next settlements"},
+		{"too_many", "Answer the next calls with 429"},
+		{"broken", "Answer the next calls with 500"},
+		{"lose_answer", "Do, but never answer the next calls"},
 	} {
 		v.Counts = append(v.Counts, controlField{Name: f[0], Label: f[1], Value: strconv.Itoa(*counts[f[0]])})
 	}

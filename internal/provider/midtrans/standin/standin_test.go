@@ -242,8 +242,10 @@ func TestCreateRefusals(t *testing.T) {
 	}{
 		"wrong key": {`{}`, "other", "Access denied", 401},
 		"no order":  {`{"transaction_details":{"gross_amount":1}}`, key, "order_id is required", 400},
-		"sum": {`{"transaction_details":{"order_id":"a","gross_amount":3},"item_details":[{"id":"a","price":1,"quantity":2,"name":"x"}]}`, key,
-			"not equal to the sum of item_details", 400},
+		"sum": {
+			`{"transaction_details":{"order_id":"a","gross_amount":3},"item_details":[{"id":"a","price":1,"quantity":2,"name":"x"}]}`, key,
+			"not equal to the sum of item_details", 400,
+		},
 		"taken":    {`{"transaction_details":{"order_id":"` + a.ProviderID + `","gross_amount":3}}`, key, "has been paid and utilized", 400},
 		"bad id":   {`{"transaction_details":{"order_id":"a b","gross_amount":3}}`, key, "invalid", 400},
 		"not json": {`{`, key, "JSON", 400},
@@ -267,8 +269,10 @@ func (s *shop) fetch(c *http.Client, req *http.Request) (int, string) {
 func TestSameIdempotencyKeyReplaysThePage(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
-	k := payment.Checkout{ProviderID: "X-1", Amount: 5, Items: []payment.Item{{ID: "a", Name: "a", Price: 5, Quantity: 1}},
-		StartsAt: noon, ExpiresAt: noon.Add(time.Hour)}
+	k := payment.Checkout{
+		ProviderID: "X-1", Amount: 5, Items: []payment.Item{{ID: "a", Name: "a", Price: 5, Quantity: 1}},
+		StartsAt: noon, ExpiresAt: noon.Add(time.Hour),
+	}
 	first, err := s.client.Create(context.Background(), k)
 	s.do(err)
 	second, err := s.client.Create(context.Background(), k)
@@ -596,8 +600,10 @@ func TestNotificationsGoNowhereElse(t *testing.T) {
 	c, err := midtrans.New(midtrans.Config{ServerKey: key, BaseURL: s.front, SnapURL: s.front, NotifyURL: "http://192.0.2.1/"})
 	s.do(err)
 	defer c.Close()
-	_, err = c.Create(context.Background(), payment.Checkout{ProviderID: "X-1", Amount: 5,
-		Items: []payment.Item{{ID: "a", Name: "a", Price: 5, Quantity: 1}}, StartsAt: noon, ExpiresAt: noon.Add(time.Hour)})
+	_, err = c.Create(context.Background(), payment.Checkout{
+		ProviderID: "X-1", Amount: 5,
+		Items: []payment.Item{{ID: "a", Name: "a", Price: 5, Quantity: 1}}, StartsAt: noon, ExpiresAt: noon.Add(time.Hour),
+	})
 	if payment.CodeOf(err) != "400" {
 		t.Errorf("an override to elsewhere: %v", err)
 	}
@@ -617,8 +623,10 @@ func TestRedirectsAreFollowedOnlyToAllowedTargets(t *testing.T) {
 	c, err := midtrans.New(midtrans.Config{ServerKey: key, BaseURL: s.front, SnapURL: s.front, NotifyURL: hop.URL})
 	s.do(err)
 	defer c.Close()
-	_, err = c.Create(context.Background(), payment.Checkout{ProviderID: "X-1", Amount: 5,
-		Items: []payment.Item{{ID: "a", Name: "a", Price: 5, Quantity: 1}}, StartsAt: noon, ExpiresAt: noon.Add(time.Hour)})
+	_, err = c.Create(context.Background(), payment.Checkout{
+		ProviderID: "X-1", Amount: 5,
+		Items: []payment.Item{{ID: "a", Name: "a", Price: 5, Quantity: 1}}, StartsAt: noon, ExpiresAt: noon.Add(time.Hour),
+	})
 	s.do(err)
 	s.do(s.provider.Choose("X-1", "gopay"))
 	s.pass(0)

@@ -30,8 +30,10 @@ const day = 24 * time.Hour
 
 // channels are what the page offers, in this order.
 var channels = [...]Channel{
-	{Key: "other_qris", Type: "qris", Group: "qr", Name: "QRIS", Subtitle: "GoPay, OVO, DANA, ShopeePay, m-banking",
-		Expiry: 15 * time.Minute, Refund: true, Window: 7 * day},
+	{
+		Key: "other_qris", Type: "qris", Group: "qr", Name: "QRIS", Subtitle: "GoPay, OVO, DANA, ShopeePay, m-banking",
+		Expiry: 15 * time.Minute, Refund: true, Window: 7 * day,
+	},
 	{Key: "gopay", Type: "gopay", Group: "qr", Name: "GoPay", Expiry: 15 * time.Minute, Refund: true, Window: 45 * day},
 	{Key: "shopeepay", Type: "shopeepay", Group: "qr", Name: "ShopeePay", Expiry: 15 * time.Minute, Refund: true, Whole: true, Window: 365 * day},
 	{Key: "bca_va", Type: "bank_transfer", Group: "va", Name: "BCA Virtual Account", Bank: "bca", Expiry: day},
@@ -39,8 +41,10 @@ var channels = [...]Channel{
 	{Key: "bri_va", Type: "bank_transfer", Group: "va", Name: "BRI Virtual Account", Bank: "bri", Expiry: day},
 	{Key: "permata_va", Type: "bank_transfer", Group: "va", Name: "Permata Virtual Account", Bank: "permata", Expiry: day, CanDeny: true},
 	{Key: "echannel", Type: "echannel", Group: "va", Name: "Mandiri Bill", Bank: "mandiri", Expiry: day, CanDeny: true},
-	{Key: "credit_card", Type: "credit_card", Group: "card", Name: "Kartu kredit / debit", Subtitle: "Visa, Mastercard, JCB",
-		Expiry: day, Refund: true, Instant: true},
+	{
+		Key: "credit_card", Type: "credit_card", Group: "card", Name: "Kartu kredit / debit", Subtitle: "Visa, Mastercard, JCB",
+		Expiry: day, Refund: true, Instant: true,
+	},
 	{Key: "indomaret", Type: "cstore", Group: "store", Name: "Indomaret", Expiry: day, CanDeny: true, NoFraud: true},
 	{Key: "alfamart", Type: "cstore", Group: "store", Name: "Alfamart", Expiry: day, NoFraud: true},
 }
