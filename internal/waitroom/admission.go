@@ -117,9 +117,6 @@ func (a *Admission) room(remaining int64) int64 {
 // it is steered to have some all the time.
 const calmed = 4
 
-// earlyShare is below which part of the capacity orders cannot be what makes an engine busy.
-const earlyShare = 0.1
-
 // observe learns the capacity while the engine has work waiting, and the share from what comes in: what was done, and by
 // how much the work that waits has grown.
 func (a *Admission) observe(t Tuning, r Reading, dt float64) {
@@ -138,15 +135,14 @@ func (a *Admission) observe(t Tuning, r Reading, dt float64) {
 	switch {
 	case busy && a.Saturated:
 		a.Capacity += (max(a.Ordering, 1) - a.Capacity) * fade(dt, 10)
-	case busy && orders < earlyShare*a.Capacity && a.Ordering < earlyShare*a.Capacity:
-		// At opening the whole crowd makes the machine slow for some seconds, when hardly anybody can have ordered yet. To take
-		// that for the engine's limit made the line creep for fifteen seconds.
 	case busy:
+		// Half at once and more if it stays busy: at opening the whole crowd makes the machine slow for some seconds, when hardly
+		// anybody has ordered yet.
 		a.Saturated, a.Capacity = true, max(a.Ordering, orders, a.Capacity/2, 1)
 	case !a.Saturated && a.Ordering > 0.5*a.Capacity:
 		a.Capacity *= 1 + dt // orders follow entries after Reaction: this overshoots by at most 1/0.5
 	case a.Calm > calmed && a.Ordering > 0.8*a.Capacity:
-		a.Capacity *= 1 + 0.15*dt // what made it busy has passed
+		a.Capacity *= 1 + 0.1*dt // what made it busy has passed
 	case a.Ordering > 0.93*a.Capacity:
 		a.Capacity *= 1 + 0.02*dt
 	}
