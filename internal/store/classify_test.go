@@ -56,10 +56,10 @@ func TestErrorsOfMySQL(t *testing.T) {
 		}
 	}
 	plain := errors.New("a mistake")
-	if got := d.classify(plain); got != plain {
+	if got := d.classify(plain); got != plain { //nolint:errorlint // the very same, not wrapped
 		t.Errorf("an unknown error became %v", got)
 	}
-	if got := d.classify(registration.ErrNothing); got != registration.ErrNothing {
+	if got := d.classify(registration.ErrNothing); got != registration.ErrNothing { //nolint:errorlint // the very same, not wrapped
 		t.Errorf("nothing to write became %v", got)
 	}
 }

@@ -35,6 +35,7 @@ type dialect struct {
 	isolation     sql.IsolationLevel // of transactions under an event's lock
 	snapshot      sql.IsolationLevel // of several reads that must agree
 	readOnly      bool               // whether a transaction can be declared so
+	together      bool               // whether several statements go to the database at once
 	forUpdate     string             // after a SELECT that locks the rows it reads
 	open          func(dsn string, use use) (*bun.DB, error)
 	kind          func(err error) error // the registration error that a driver's error stands for, or nil
@@ -68,7 +69,7 @@ func dialectOf(name string) (dialect, error) {
 	case DriverMySQL:
 		return dialect{
 			name: DriverMySQL, goose: database.DialectMySQL, isolation: sql.LevelReadCommitted,
-			snapshot: sql.LevelRepeatableRead, readOnly: true, migrationLock: true, forUpdate: " FOR UPDATE",
+			snapshot: sql.LevelRepeatableRead, readOnly: true, together: true, migrationLock: true, forUpdate: " FOR UPDATE",
 			open: openMySQL, kind: mysqlKind, commitUnknown: mysqlCommitUnknown,
 			nowMilliseconds: "CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)",
 			versionAndTime:  "SELECT VERSION(), CAST(UTC_TIMESTAMP(6) AS CHAR)", trouble: mysqlTrouble,
@@ -89,10 +90,10 @@ func openSQLite(path string, u use) (*bun.DB, error) {
 	}
 	if u == reading {
 		q.Add("_pragma", "query_only(1)")
-		q.Add("_pragma", "cache_size(-8192)") // KiB for each of eight; the system's cache has the pages, too
+		q.Add("_pragma", "cache_size(-2048)") // KiB for each of eight; the system's cache has the pages, too
 	} else {
 		q.Set("_txlock", "immediate")
-		q.Add("_pragma", "cache_size(-65536)")
+		q.Add("_pragma", "cache_size(-32768)")
 	}
 	db, err := sql.Open("sqlite", "file:"+path+"?"+q.Encode())
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 
 // Hook shows every query of s to h.
 func (s *Store) Hook(h bun.QueryHook) {
-	s.commits.AddQueryHook(h)
-	s.reads.AddQueryHook(h)
+	s.commits = s.commits.WithQueryHook(h)
+	s.reads = s.reads.WithQueryHook(h)
 }
 
 // Provider steps through the migrations.

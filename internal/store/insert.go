@@ -89,12 +89,13 @@ func ownedClaims(orders []registration.NewOrder) []registration.OwnedClaim {
 // inserts writes INSERT statements as text. bun's models would do the same by reflection, for five times the processor's time,
 // while everybody waits; the values are still written by bun's dialect. The first error stays, and ends the writing.
 type inserts struct {
-	dialect schema.Dialect
-	exec    func(text string) error
-	text    []byte
-	head    string // the table and its columns
-	rows    int    // of the statement that is being written
-	err     error
+	together bool // whether several statements are one round trip; SQLite has none, and would read the first of several twice
+	dialect  schema.Dialect
+	exec     func(text string) error
+	text     []byte
+	head     string // the table and its columns
+	rows     int    // of the statement that is being written
+	err      error
 }
 
 func (e *eventTx) inserts(ctx context.Context, size int) inserts {
@@ -103,14 +104,19 @@ func (e *eventTx) inserts(ctx context.Context, size int) inserts {
 		room := make([]byte, 0, size)
 		text = &room
 	}
-	return inserts{dialect: e.tx.Dialect(), text: (*text)[:0], exec: func(text string) error {
+	return inserts{together: e.store.dialect.together, dialect: e.tx.Dialect(), text: (*text)[:0], exec: func(text string) error {
 		_, err := e.tx.ExecContext(ctx, text)
 		return err
 	}}
 }
 
 // into begins the rows of another table.
-func (w *inserts) into(tableAndColumns string) { w.head, w.rows = tableAndColumns, 0 }
+func (w *inserts) into(tableAndColumns string) {
+	if !w.together {
+		w.send()
+	}
+	w.head, w.rows = tableAndColumns, 0
+}
 
 func (w *inserts) row() *inserts {
 	switch {

@@ -413,6 +413,7 @@ func settleOther(ctx context.Context, tx bun.Tx, o *jobs.Outcome) error {
 			return err
 		}
 		return bury(ctx, tx, o)
+	case jobs.Done: // whatever sending did it: see Settle
 	}
 	return nil
 }

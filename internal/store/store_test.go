@@ -14,16 +14,19 @@ func TestMain(m *testing.M) {
 }
 
 func TestStore(t *testing.T) {
+	t.Parallel()
 	t.Run("SQLite", func(t *testing.T) { t.Parallel(); conformance.Store(t, conformance.SQLite) })
 	t.Run("MariaDB", func(t *testing.T) { t.Parallel(); conformance.Store(t, conformance.MariaDB) })
 }
 
 func TestPayments(t *testing.T) {
+	t.Parallel()
 	t.Run("SQLite", func(t *testing.T) { t.Parallel(); conformance.Payments(t, conformance.SQLite) })
 	t.Run("MariaDB", func(t *testing.T) { t.Parallel(); conformance.Payments(t, conformance.MariaDB) })
 }
 
 func TestFulfilment(t *testing.T) {
+	t.Parallel()
 	t.Run("SQLite", func(t *testing.T) { t.Parallel(); conformance.Fulfilment(t, conformance.SQLite) })
 	t.Run("MariaDB", func(t *testing.T) { t.Parallel(); conformance.Fulfilment(t, conformance.MariaDB) })
 }

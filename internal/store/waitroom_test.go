@@ -15,6 +15,7 @@ import (
 )
 
 func TestWaitroom(t *testing.T) {
+	t.Parallel()
 	for name, fresh := range map[string]func(t *testing.T) *conformance.Database{"SQLite": conformance.SQLite, "MariaDB": conformance.MariaDB} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

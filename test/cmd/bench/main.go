@@ -75,8 +75,12 @@ func (s settings) measure(ctx context.Context, name string) error {
 	defer d.close()
 	var r report
 	for _, step := range []func(context.Context, *database, *report) error{s.raw, s.best, s.steady, s.surge, s.memory, s.single} {
+		began := readProcessors()
 		if err := step(ctx, d, &r); err != nil {
 			return err
+		}
+		if taken := readProcessors().takenSince(began); taken >= 0.01 {
+			s.note("  other machines took %.0f%% of the processors meanwhile", 100*taken)
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
