@@ -242,6 +242,7 @@ func mailOf(s registration.Status) notify.Kind {
 		return notify.RefundDone
 	case registration.PaidNoPlace:
 		return notify.PaidNoPlace
+	case registration.Refunding: // the mail comes when the money has gone
 	}
 	return ""
 }

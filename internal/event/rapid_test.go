@@ -61,7 +61,7 @@ func anyEvent(t *rapid.T) *Event {
 	}
 	ids := anyIDs(t, "categories", 1, 4)
 	for i, id := range ids {
-		e.Categories = append(e.Categories, anyCategory(t, id, strconv.Itoa(i), opens, closes))
+		e.Categories = append(e.Categories, anyCategory(t, id, strconv.Itoa(i), closes))
 	}
 	for _, id := range anyIDs(t, "quotas", 0, 3) {
 		e.Quotas = append(e.Quotas, Quota{id, rapid.IntRange(0, 50).Draw(t, "size"), slices.Clone(ids[:rapid.IntRange(1, len(ids)).Draw(t, "covers")])})
@@ -79,7 +79,7 @@ func anyEvent(t *rapid.T) *Event {
 	return e
 }
 
-func anyCategory(t *rapid.T, id, n string, opens, closes time.Time) Category {
+func anyCategory(t *rapid.T, id, n string, closes time.Time) Category {
 	c := Category{
 		ID: id, Name: anyBilingual(t, "category"+n), Price: money.Rupiah(rapid.Int64Range(0, maxPrice).Draw(t, "price")),
 		DistanceM: rapid.IntRange(0, 42195).Draw(t, "distance"), MaxAge: rapid.IntRange(0, 99).Draw(t, "max age"),

@@ -227,7 +227,7 @@ func (r *reader) whole(n *yaml.Node, path, want string, lo, hi int64) (int64, bo
 	v, err := strconv.ParseInt(s, 10, 64)
 	if err != nil || strings.HasPrefix(s, "+") {
 		if isNumeral(s) {
-			v, err = math.MaxInt64, nil
+			v = math.MaxInt64
 		} else {
 			r.fault(path, "must be %s; it is %s", want, quoted(s))
 			return 0, false

@@ -44,7 +44,7 @@ func (r *reader) event(f *File, n *yaml.Node) {
 		Rules:       Rules{Hold: defaultHold, MaxParticipants: defaultParticipants, UniqueBy: []UniqueBy{UniqueByEmail}},
 		WaitingRoom: WaitingRoom{PreQueue: Draw},
 	}
-	r.readZoneFirst(e, n)
+	r.readZoneFirst(n)
 	r.object(n, "",
 		must("slug", r.idValue(&e.Slug, maxSlugLength)),
 		may("code", r.code(&e.Code)),
@@ -73,7 +73,7 @@ func (r *reader) event(f *File, n *yaml.Node) {
 }
 
 // readZoneFirst finds the zone before any time is read, wherever in the file it stands.
-func (r *reader) readZoneFirst(e *Event, n *yaml.Node) {
+func (r *reader) readZoneFirst(n *yaml.Node) {
 	if n.Kind != yaml.MappingNode {
 		return
 	}

@@ -28,6 +28,7 @@ func (c Code) HTTPStatus() int {
 		return 431
 	case Overloaded, OutcomeUnknown, PaymentUnavailable, NotReady:
 		return 503
+	case Internal:
 	}
 	return 500
 }

@@ -33,8 +33,9 @@ func (c Call) Action() string {
 		return "register"
 	case Draw, Code: // one or the other leads to a ticket
 		return "draw"
+	default:
+		return ""
 	}
-	return ""
 }
 
 // quotas of one call. A quota of 0 is no limit; every window is a minute but that of persons.

@@ -44,6 +44,6 @@ func (a *API) getChallenge(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, "application/json", challenge)
+	writeJSON(w, http.StatusOK, challenge)
 	return nil
 }

@@ -109,7 +109,7 @@ func (a *API) getTicketKeys(w http.ResponseWriter, _ *http.Request) error {
 		}
 	}
 	w.Header()["Cache-Control"] = cacheKeys
-	writeJSON(w, http.StatusOK, "application/json", list)
+	writeJSON(w, http.StatusOK, list)
 	return nil
 }
 

@@ -310,7 +310,7 @@ func TestARepeatAfterOverloadedBringsTheSameCaptcha(t *testing.T) {
 func TestBotsLeaveRoomForThoseWhoSolveCaptchas(t *testing.T) {
 	t.Parallel()
 	f, meter := guarded(t, gate.On, true)
-	bots := func(i int) (string, []string) { return "203.0.113.7:1", nil }
+	bots := func(int) (string, []string) { return "203.0.113.7:1", nil }
 	if accepted, _ := crowd(f, 4000, bots); accepted != 0 {
 		t.Fatalf("%d bots were accepted", accepted)
 	}

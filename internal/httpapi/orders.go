@@ -127,10 +127,10 @@ func (a *API) postOrder(w http.ResponseWriter, r *http.Request) error {
 		a.refusals.linger(r.Context())
 		return err
 	}
-	if err := in.read(); err != nil {
+	if err := in.read(); err != nil { //nolint:contextcheck // the request in it has the context
 		return err
 	}
-	if err := in.register(); err != nil {
+	if err := in.register(); err != nil { //nolint:contextcheck // the request in it has the context
 		if fault.CodeOf(err) == fault.Overloaded {
 			a.refusals.linger(r.Context())
 		}
@@ -174,7 +174,7 @@ func (in *incoming) answer() {
 	if in.receipt.Replayed {
 		h["Idempotent-Replayed"] = []string{"true"}
 	}
-	writeJSON(in.w, http.StatusCreated, "application/json", in.api.view(in.receipt.Order))
+	writeJSON(in.w, http.StatusCreated, in.api.view(in.receipt.Order))
 }
 
 // A refusal for want of room in a queue waits, because a client that hammers comes at the pace of the answers: refused at once,
@@ -267,7 +267,7 @@ func (a *API) getOrder(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, "application/json", a.view(o))
+	writeJSON(w, http.StatusOK, a.view(o))
 	return nil
 }
 
@@ -323,7 +323,7 @@ func (a *API) getOrderByKey(w http.ResponseWriter, r *http.Request, key string) 
 	if !registration.KeyIsSecret(key) {
 		v.AccessToken, v.StatusURL, v.Documents, v.Participants = "", "", nil, nil
 	}
-	writeJSON(w, http.StatusOK, "application/json", v)
+	writeJSON(w, http.StatusOK, v)
 	return nil
 }
 
@@ -339,6 +339,6 @@ func (a *API) cancelOrder(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, "application/json", a.view(o))
+	writeJSON(w, http.StatusOK, a.view(o))
 	return nil
 }

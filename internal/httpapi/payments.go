@@ -55,7 +55,7 @@ func (a *API) startPayment(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, "application/json", PaymentView{
+	writeJSON(w, http.StatusOK, PaymentView{
 		RedirectURL: page.URL, Token: page.Token, Amount: page.Amount, ExpiresAt: page.ExpiresAt,
 	})
 	return nil
@@ -83,6 +83,6 @@ func (a *API) midtransWebhook(w http.ResponseWriter, r *http.Request) error {
 	if err := a.cfg.Cashier.Notify(ctx, body); err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, "application/json", map[string]string{"status": "ok"})
+	writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
 	return nil
 }

@@ -167,13 +167,13 @@ func weightOf(parameter string) float64 {
 	return weight
 }
 
-func writeJSON(w http.ResponseWriter, status int, contentType string, body any) {
+func writeJSON(w http.ResponseWriter, status int, body any) {
 	text, err := json.Marshal(body)
 	if err != nil {
 		// Only our own types are encoded here, so this is a mistake in the program.
 		text, status = []byte(`{"code":"internal","status":500}`), http.StatusInternalServerError
 	}
-	writeBytes(w, status, contentType, text)
+	writeBytes(w, status, "application/json", text)
 }
 
 func writeBytes(w http.ResponseWriter, status int, contentType string, text []byte) {

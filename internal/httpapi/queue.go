@@ -169,7 +169,7 @@ func (a *API) handOut(w http.ResponseWriter, r *http.Request, eventID int64, tex
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusCreated, "application/json", ticketView(text, found))
+	writeJSON(w, http.StatusCreated, ticketView(text, found))
 	return nil
 }
 
@@ -230,7 +230,7 @@ func (a *API) postConfirmation(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusAccepted, "application/json", ConfirmationView{
+	writeJSON(w, http.StatusAccepted, ConfirmationView{
 		Confirmation: asked.ID.String(), ExpiresAt: asked.Expires, ResendAt: asked.Resend,
 	})
 	return nil
@@ -295,7 +295,7 @@ func (a *API) postPass(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return a.whereTo(r, err)
 	}
-	writeJSON(w, http.StatusCreated, "application/json", PassView{
+	writeJSON(w, http.StatusCreated, PassView{
 		Pass: text, ExpiresAt: pass.Expires, Bound: pass.Key != waitroom.KeyHash{},
 	})
 	return nil

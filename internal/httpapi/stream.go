@@ -60,7 +60,7 @@ func (a *API) readCalmly(r *http.Request, order id.ID) (registration.Order, erro
 	defer a.cfg.Calm.Leave(calm.Read)
 	ctx, cancel := a.readContext(r)
 	defer cancel()
-	return a.cfg.Desk.Order(ctx, order)
+	return a.cfg.Desk.Order(ctx, order) //nolint:contextcheck // readContext is the request's
 }
 
 type stream struct {

@@ -64,6 +64,7 @@ func (k Kind) Queue() Queue {
 		return Mail
 	case MailBroadcast, Noop:
 		return Bulk
+	case TicketRender, InvoiceRender:
 	}
 	return Ticket
 }

@@ -116,7 +116,7 @@ func (r *Relay) report(ctx context.Context, err error) {
 	switch {
 	case ctx.Err() != nil:
 	case err != nil && !r.trouble:
-		r.Log.Warn("jobs wait: the queue or the database cannot be reached; registrations go on, and so will the jobs", "error", err)
+		r.Log.Warn("jobs wait: the queue or the database cannot be reached; registrations go on, and so will the jobs", slog.Any("error", err))
 		r.trouble = true
 	case err == nil && r.trouble:
 		r.Log.Info("jobs go on")
@@ -136,7 +136,7 @@ func (r *Relay) Pass(ctx context.Context) (more bool, err error) {
 			return false, err
 		}
 		if cleared > 0 {
-			r.Log.Warn("the queue in Redis was empty: what it had lost is sent again", "jobs", cleared)
+			r.Log.Warn("the queue in Redis was empty: what it had lost is sent again", slog.Any("jobs", cleared))
 		}
 	}
 	due, err := r.Outbox.DueQueues(ctx, r.Clock.Now(), r.Queues)
@@ -229,6 +229,6 @@ func (r *Relay) check(ctx context.Context, queue Queue, sent []Sending) error {
 	if err != nil || len(again) == 0 { // none: they were finished between the lease's end and the look
 		return err
 	}
-	r.Log.Info("jobs that the queue had lost are sent again", "queue", queue, "jobs", len(again))
+	r.Log.Info("jobs that the queue had lost are sent again", slog.Any("queue", queue), slog.Int("jobs", len(again)))
 	return r.send(ctx, queue, again, true)
 }

@@ -47,6 +47,7 @@ func (f *draft) apply(n int, s ProviderStatus, p Policy) Decision {
 		return f.refunded(n, s, p)
 	case chargebackVerdict:
 		return f.chargedBack(n, s, p)
+	case unknownVerdict:
 	}
 	f.alert(AlertContradiction, n, 0, "unknown status "+string(s.Status))
 	return f.ignore(IgnoredUnknown)
@@ -106,6 +107,7 @@ func (f *draft) dead(n int, s ProviderStatus) Decision {
 			return f.ignore(IgnoredUnknown)
 		}
 		return f.reverse(n, s)
+	case AttemptStarting, AttemptOpen, AttemptReview:
 	}
 	a.State, a.Asks = AttemptDead, 0
 	a.learn(s)
@@ -244,6 +246,7 @@ func (f *draft) ensureReceived(n int, s ProviderStatus, p Policy) bool {
 		return true
 	case AttemptReversed:
 		return false
+	case AttemptStarting, AttemptOpen, AttemptReview, AttemptDead:
 	}
 	f.receive(n, s, p)
 	return true

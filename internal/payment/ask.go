@@ -26,6 +26,7 @@ func AskAt(a Attempt, now time.Time) time.Time {
 		return steps(a.Asks, now, 6*time.Minute, day)
 	case AttemptDead, AttemptReversed:
 		return steps(a.Asks, now, 10*time.Minute, day)
+	case AttemptStarting, AttemptOpen, AttemptReview:
 	}
 	next := now.Add(doubling(a.Asks, 30*time.Minute))
 	end := a.ExpiresAt.Add(30 * time.Second)

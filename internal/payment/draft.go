@@ -105,5 +105,6 @@ func (f *draft) settleOrder() {
 		} else {
 			f.order(registration.Cancelled)
 		}
+	default: // nobody's money is on its way back
 	}
 }

@@ -175,6 +175,7 @@ func (g *fakeGateway) set(tx *fakeTx, status payment.TransactionStatus) {
 		tx.captured = s.Gross
 	case payment.TxDeny, payment.TxExpire, payment.TxCancel:
 		s.StatusCode, tx.captured = "202", 0
+	default:
 	}
 	g.note(tx)
 }

@@ -52,6 +52,7 @@ func (s *Sheet) account(a Account) *money.Rupiah {
 		return &s.Owed
 	case AccountRefunded:
 		return &s.Refunded
+	case AccountIn: // the sum of the others
 	}
 	return nil
 }
@@ -193,6 +194,7 @@ func (c Case) givenBack() money.Rupiah {
 			if e.To == AccountPaid {
 				sum -= e.Amount
 			}
+		default: // brings money, or moves our own
 		}
 	}
 	return sum

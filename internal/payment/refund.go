@@ -174,7 +174,7 @@ const captureWait = 6 * time.Hour
 // refund that is being sent is sent again with the same key, which the provider answers without paying twice for 7 days.
 func NextRefund(c Case, key string, now time.Time) (RefundStep, Decision) {
 	r, ok := c.Refund(key)
-	if !ok || !(r.State == RefundOpen || r.State == RefundSending) {
+	if !ok || r.State != RefundOpen && r.State != RefundSending {
 		return RefundNothing, Decision{}
 	}
 	if now.Before(r.NotBefore) {

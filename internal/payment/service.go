@@ -457,6 +457,7 @@ func (s *Service) holdStep(ctx context.Context, order id.ID, a Attempt, do HoldA
 			err = nil // someone chose a way to pay just now
 		}
 		k.Tried, k.Answered = true, false
+	case HoldNothing, HoldWait, HoldRelease:
 	}
 	var provider *ProviderError
 	if errors.As(err, &provider) {

@@ -103,7 +103,7 @@ func (s ProviderStatus) paidVerdict() verdict {
 		return reviewVerdict
 	case s.Fraud == "deny":
 		return deadVerdict
-	case s.StatusCode == "200" && (s.Fraud == "accept" || s.Fraud == ""):
+	case s.StatusCode == "200" && (s.Fraud == "accept" || s.Fraud == ""): //nolint:usestdlibvars // a word of the provider, in its body
 		return paidVerdict
 	}
 	return unknownVerdict

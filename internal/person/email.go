@@ -66,7 +66,7 @@ func validLocal(s string) bool {
 
 func isAtom(c rune) bool {
 	if c < utf8.RuneSelf {
-		return isAlphanumeric(byte(c)) || strings.IndexByte("!#$%&'*+-/=?^_`{|}~", byte(c)) >= 0
+		return isAlphanumeric(byte(c)) || strings.IndexByte("!#$%&'*+-/=?^_`{|}~", byte(c)) >= 0 //nolint:gosec // c is ASCII here
 	}
 	return c != utf8.RuneError && (unicode.IsLetter(c) || unicode.IsMark(c) || unicode.IsDigit(c))
 }

@@ -119,6 +119,7 @@ func (r Request) key(s Scope) string {
 		return r.Ticket
 	case ByPerson:
 		return r.Person
+	case ByAddress:
 	}
 	if !r.Address.IsValid() {
 		return ""

@@ -38,7 +38,7 @@ func NewLocal(capacity int) *Local {
 	for buckets*ways*shards < capacity {
 		buckets *= 2
 	}
-	l := &Local{seed: maphash.MakeSeed(), mask: uint64(buckets - 1), shards: make([]shard, shards)}
+	l := &Local{seed: maphash.MakeSeed(), mask: uint64(buckets - 1), shards: make([]shard, shards)} //nolint:gosec // buckets is a power of two
 	for i := range l.shards {
 		l.shards[i].buckets = make([][ways]slot, buckets)
 	}

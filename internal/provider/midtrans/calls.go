@@ -138,7 +138,7 @@ func check(k payment.Checkout) error {
 	}
 	switch {
 	case !validOrderID(k.ProviderID):
-		return fmt.Errorf("order id %q: 1 to 50 of letters, digits, - _ ~ .", k.ProviderID)
+		return fmt.Errorf("order id %q: 1 to 50 of letters, digits, - _ ~ .", k.ProviderID) //nolint:revive,staticcheck // the full stop is one of the characters
 	case sum != int64(k.Amount):
 		return fmt.Errorf("the items sum to %d, the amount is %d", sum, k.Amount)
 	case k.Amount < 1:

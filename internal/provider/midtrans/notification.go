@@ -90,7 +90,7 @@ const maxID = 64
 func (c *Client) ParseNotification(body []byte) (payment.Notification, error) {
 	var m message
 	if err := json.Unmarshal(body, &m); err != nil {
-		return payment.Notification{}, fmt.Errorf("%w: %v", payment.ErrBadNotification, err)
+		return payment.Notification{}, fmt.Errorf("%w: %w", payment.ErrBadNotification, err)
 	}
 	switch {
 	case m.OrderID == "" || len(m.OrderID) > maxID || len(m.TransactionID) > maxID:

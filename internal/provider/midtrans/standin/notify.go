@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"net"
@@ -159,7 +160,7 @@ func (s *Server) notify(t *transaction) {
 	s.trouble.spoil(m, s.sign)
 	body, err := json.Marshal(m)
 	if err != nil {
-		s.log.Error("stand-in notification", "error", err)
+		s.log.Error("stand-in notification", slog.Any("error", err))
 		return
 	}
 	s.release(t.OrderID)
@@ -184,7 +185,7 @@ func (s *Server) release(order string) {
 func (s *Server) lateness() time.Duration {
 	d := s.trouble.Delay
 	if s.trouble.Shuffle > 0 {
-		d += rand.N(s.trouble.Shuffle) //nolint:gosec // no secret depends on it
+		d += rand.N(s.trouble.Shuffle)
 	}
 	return d
 }
@@ -280,7 +281,7 @@ func retriesAfter(code int) int {
 func (s *Server) gap(n int) time.Duration {
 	gaps := [...]time.Duration{2 * time.Minute, 10 * time.Minute, 30 * time.Minute, 90 * time.Minute, 210 * time.Minute}
 	d := s.scaled(gaps[min(n, len(gaps))-1])
-	return d + time.Duration(float64(d)*0.1*rand.Float64()) //nolint:gosec // no secret depends on it
+	return d + time.Duration(float64(d)*0.1*rand.Float64())
 }
 
 // checkTarget allows notifications to loopback and to the configured address only: whoever can reach the stand-in must not

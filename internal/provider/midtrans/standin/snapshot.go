@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -72,7 +73,7 @@ func (s *Server) save(now bool) {
 		err = replaceFile(s.cfg.SnapshotPath, b)
 	}
 	if err != nil {
-		s.log.Error("stand-in snapshot", "error", err)
+		s.log.Error("stand-in snapshot", slog.Any("error", err))
 	}
 	s.mu.Lock()
 	s.saveAt = time.Now().Add(max(saveEvery, 20*time.Since(began)))

@@ -569,10 +569,11 @@ func TestRetriesKeepTheirGaps(t *testing.T) {
 	a := s.attempt()
 	s.do(s.provider.Choose(a.ProviderID, "bca_va"))
 	s.pass(0)
-	for i, gap := range []time.Duration{2, 10, 30, 90, 210} {
-		s.pass(gap*time.Minute - time.Second)
+	for i, minutes := range []int{2, 10, 30, 90, 210} {
+		gap := time.Duration(minutes) * time.Minute
+		s.pass(gap - time.Second)
 		before := len(s.provider.Sent())
-		s.pass(gap*time.Minute/10 + time.Second)
+		s.pass(gap/10 + time.Second)
 		s.provider.Tick(context.Background())
 		var tries int
 		for _, sent := range s.provider.Sent() {

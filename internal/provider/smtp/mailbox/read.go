@@ -119,7 +119,7 @@ func open(dir, name string) (*os.File, error) {
 	if !isName(name) {
 		return nil, errNoMessage
 	}
-	file, err := os.Open(filepath.Join(dir, name+".eml"))
+	file, err := os.Open(filepath.Join(dir, name+".eml")) //nolint:gosec // hexadecimal digits: see isName
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errNoMessage
 	}
