@@ -43,7 +43,7 @@ func (c *captured) note(text string) {
 	if now-last < int64(time.Second) || !c.last.CompareAndSwap(last, now) {
 		return
 	}
-	c.log.Warn("a library says", "text", text)
+	c.log.Warn("a library says", slog.String("text", text))
 }
 
 // errorLog is for an http.Server: what it says of connections and of handlers that panic.

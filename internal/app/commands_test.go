@@ -118,7 +118,8 @@ func TestABadEventFileIsRefusedWithTheLine(t *testing.T) {
 	if out := s.must(t, "event", "list"); !strings.Contains(out, "no events yet") {
 		t.Errorf("a refused file left %s", out)
 	}
-	unlimited := s.file(t, "unlimited.yaml", eventText[:strings.Index(eventText, "quotas:")])
+	withoutQuotas, _, _ := strings.Cut(eventText, "quotas:")
+	unlimited := s.file(t, "unlimited.yaml", withoutQuotas)
 	if out := s.must(t, "event", "apply", unlimited); !strings.Contains(out, "warning: ") {
 		t.Errorf("no warning about missing quotas: %s", out)
 	}

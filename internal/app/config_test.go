@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -64,7 +65,10 @@ func TestASecretIsNeverPrinted(t *testing.T) {
 	for i := range config.NumField() {
 		field := config.Field(i)
 		name := field.Tag.Get("env")
-		secretive := regexp.MustCompile(`(KEY|KEYS|PASSWORD|SECRET|DSN|URL)$`).MatchString(name) && !strings.Contains("APP_URL MIDTRANS_BASE_URL MIDTRANS_SNAP_URL FIREBASE_DATABASE_URL MIDTRANS_CLIENT_KEY TURNSTILE_SITE_KEY", name)
+		secretive := regexp.MustCompile(`(KEY|KEYS|PASSWORD|SECRET|DSN|URL)$`).MatchString(name) &&
+			!slices.Contains([]string{
+				"APP_URL", "MIDTRANS_BASE_URL", "MIDTRANS_SNAP_URL", "FIREBASE_DATABASE_URL", "MIDTRANS_CLIENT_KEY", "TURNSTILE_SITE_KEY",
+			}, name)
 		if marked := field.Tag.Get("secret") == "true"; marked != secretive {
 			t.Errorf("%s: marked as a secret: %t", name, marked)
 		}
@@ -175,7 +179,7 @@ func TestTheExampleAndTheConfigAgree(t *testing.T) {
 		if !ok {
 			t.Errorf("%s is not in .env.example", name)
 		}
-		if given != value && !(illustrations[name] && value == "") {
+		if given != value && (!illustrations[name] || value != "") {
 			t.Errorf("%s is %q in .env.example and %q without it", name, given, value)
 		}
 		delete(example, name)

@@ -137,7 +137,7 @@ func checkDisk(_ context.Context, p *program) (string, error) {
 	if err := syscall.Statfs(directory, &disk); err != nil {
 		return "", fmt.Errorf("cannot look at %s: %w", directory, err)
 	}
-	free := disk.Bavail * uint64(disk.Bsize)
+	free := disk.Bavail * uint64(disk.Bsize) //nolint:gosec // a block has a positive size
 	if free < minDisk {
 		return "", fmt.Errorf("%.1f GB free in %s: make room for at least 2 GB", float64(free)/1e9, directory)
 	}
@@ -164,7 +164,7 @@ const minBacklog = 1024
 func checkBacklog(context.Context, *program) (string, error) {
 	text, err := os.ReadFile("/proc/sys/net/core/somaxconn")
 	if err != nil {
-		return "unknown on this system", nil
+		return "unknown on this system", nil //nolint:nilerr // only Linux has the file, and its absence is no fault
 	}
 	n, err := strconv.Atoi(strings.TrimSpace(string(text)))
 	if err == nil && n < minBacklog {

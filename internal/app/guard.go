@@ -116,8 +116,9 @@ func (n *node) openCaptcha(g *guard) (*captcha.Desk, error) {
 	}
 	switch cfg.CaptchaProvider {
 	case "altcha":
-		var keys []string
-		for _, key := range n.keyring.derive("altcha") {
+		derived := n.keyring.derive("altcha")
+		keys := make([]string, 0, len(derived))
+		for _, key := range derived {
 			keys = append(keys, hex.EncodeToString(key))
 		}
 		provider, err := altcha.New(clock.System{}, altcha.DefaultMaxNumber, keys...)

@@ -52,6 +52,6 @@ func garbageFor(live uint64, connections int64) int {
 	if live == 0 {
 		return garbageAtMost
 	}
-	percent := int((memoryBudget - min(live, memoryBudget)) * 100 / live)
+	percent := int((memoryBudget - min(live, memoryBudget)) * 100 / live) //nolint:gosec // a percentage; live is not 0 here
 	return min(max(percent/garbageStep*garbageStep, least), garbageAtMost)
 }

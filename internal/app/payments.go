@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"path/filepath"
 	"time"
@@ -202,8 +203,7 @@ func (p *payments) handlers() map[jobs.Kind]worker.Handler {
 
 // startTrouble: an order that needs no payment any more is no trouble.
 func startTrouble(err error) error {
-	switch fault.CodeOf(err) {
-	case fault.WrongState, fault.NoSuchOrder:
+	if code := fault.CodeOf(err); code == fault.WrongState || code == fault.NoSuchOrder {
 		return nil
 	}
 	var busy *fault.Fault
@@ -254,6 +254,6 @@ func (n *node) sweep(ctx context.Context) {
 
 func (n *node) sweepTrouble(ctx context.Context, what string, err error) {
 	if ctx.Err() == nil {
-		n.program.log.Warn("payments could not be looked after completely; the next round continues", "what", what, "error", err)
+		n.program.log.Warn("payments could not be looked after completely; the next round continues", slog.String("what", what), slog.Any("error", err))
 	}
 }

@@ -3,7 +3,6 @@ package app
 import (
 	"bufio"
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -133,7 +132,7 @@ func TestPreparedReads(t *testing.T) {
 				ours = max(ours, readsFor(t, address, path, 700*time.Millisecond))
 			}
 			share := ours / best
-			t.Log(fmt.Sprintf("%.0f reads/s of %.0f: %.0f%%", ours, best, 100*share))
+			t.Logf("%.0f reads/s of %.0f: %.0f%%", ours, best, 100*share)
 			if share < 0.6 {
 				t.Errorf("%.0f%% of a bare handler, want 60%%", 100*share)
 			}

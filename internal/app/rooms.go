@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"strconv"
 	"sync"
@@ -111,7 +112,7 @@ func (r *rooms) sync(ctx context.Context, n *node) {
 		}
 		err := r.Open(ctx, settings(live, n.program.cfg.DrawClosesBefore))
 		if err != nil && !r.failed[live.ID] && ctx.Err() == nil {
-			n.program.log.Error("a waiting room could not be opened; it is tried again, and until then nobody can order", "error", err)
+			n.program.log.Error("a waiting room could not be opened; it is tried again, and until then nobody can order", slog.Any("error", err))
 		}
 		r.failed[live.ID] = err != nil
 	}

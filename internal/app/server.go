@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/pprof"
@@ -84,7 +85,7 @@ func (p *program) openNode(ctx context.Context) (*node, error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	if err := n.openGuard(); err != nil {
-		return nil, errors.Join(err, n.stop(nil))
+		return nil, errors.Join(err, n.stop(nil)) //nolint:contextcheck // stopping has a bound of its own: ctx may have ended
 	}
 	return n, nil
 }
@@ -158,7 +159,7 @@ func (n *node) startWorkers() {
 	const expiryEvery = 500 * time.Millisecond // a returned place is on sale within two seconds
 	n.work.Every("expiry", expiryEvery, func(ctx context.Context) {
 		if _, err := n.engine.ExpireDue(ctx); err != nil && ctx.Err() == nil {
-			n.program.log.Warn("ended holds could not be released; they will be in the next round", "error", err)
+			n.program.log.Warn("ended holds could not be released; they will be in the next round", slog.Any("error", err))
 		}
 	})
 }
@@ -233,7 +234,7 @@ func (n *node) drain(failed <-chan error) {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-failed:
+	case <-failed: //nolint:errcheck // the node is being stopped: why the server ended changes nothing any more
 	}
 }
 

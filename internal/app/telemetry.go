@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -147,7 +146,7 @@ func (t *telemetry) note(r *http.Request, recorder *statusRecorder, took time.Du
 	case took > slowRequest && !recorder.streamed:
 		level = slog.LevelInfo
 	}
-	if t.log.Enabled(context.Background(), level) {
+	if t.log.Enabled(r.Context(), level) {
 		t.log.LogAttrs(r.Context(), level, "request", slog.String("route", route), slog.Int("status", recorder.status),
 			slog.Duration("took", took), slog.Int64("bytes", recorder.bytes))
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net"
 	"slices"
@@ -135,7 +136,7 @@ func (n *node) startQueue(handlers map[jobs.Kind]worker.Handler) error {
 
 func (n *node) sweepQueue(ctx context.Context, carrier *redisqueue.Carrier) {
 	if swept, err := carrier.Sweep(ctx); err == nil && swept > 0 { // an error is the relay's to report
-		n.program.log.Info("remains of lost jobs were removed from Redis", "tasks", swept)
+		n.program.log.Info("remains of lost jobs were removed from Redis", slog.Any("tasks", swept))
 	}
 }
 
@@ -167,7 +168,7 @@ func (n *node) receive(ctx context.Context, client *redis.Client, runner *worker
 	maps.DeleteFunc(lanes, func(name jobs.Queue, _ redisqueue.Lane) bool { return !slices.Contains(served, name) })
 	n.withOutcomes(ctx, runner, func() {
 		if err := redisqueue.Receive(ctx, client, lanes, n.program.log, runner.Do); err != nil {
-			n.program.log.Error("the workers cannot start", "error", err)
+			n.program.log.Error("the workers cannot start", slog.Any("error", err))
 		}
 	})
 }
@@ -186,7 +187,7 @@ func (n *node) workLocally(ctx context.Context, local *worker.Local, runner *wor
 		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), localDrain)
 		defer cancel()
 		if err := group.Stop(drain); err != nil {
-			n.program.log.Error("workers", "error", err)
+			n.program.log.Error("workers", slog.Any("error", err))
 		}
 	})
 }
@@ -197,7 +198,7 @@ func (n *node) withOutcomes(ctx context.Context, runner *worker.Runner, work fun
 	outcomes.Go("outcomes", runner.Work)
 	work()
 	if err := outcomes.Stop(context.WithoutCancel(ctx)); err != nil { // Work bounds its own end
-		n.program.log.Error("workers", "error", err)
+		n.program.log.Error("workers", slog.Any("error", err))
 	}
 }
 

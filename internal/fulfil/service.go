@@ -356,7 +356,7 @@ func invoice(o registration.Order, e *event.Event, number InvoiceNumber, paid Re
 
 // methodName writes the provider's payment_type as people know it.
 func methodName(channel string) string {
-	names := map[string]string{
+	names := map[string]string{ //nolint:gosec // names of ways to pay
 		"qris": "QRIS", "gopay": "GoPay", "shopeepay": "ShopeePay", "dana": "DANA", "ovo": "OVO", "bank_transfer": "Virtual Account",
 		"echannel": "Mandiri Bill", "credit_card": "Kartu kredit / Credit card", "cstore": "Gerai / Convenience store",
 		"akulaku": "Akulaku", "kredivo": "Kredivo",

@@ -82,7 +82,6 @@ func startRedis(dir string) (stop func(), err error) {
 // onEach runs test against miniredis and against a real Redis.
 func onEach(t *testing.T, test func(t *testing.T, s server)) {
 	t.Run("miniredis", func(t *testing.T) {
-		t.Parallel()
 		mini := miniredis.RunT(t)
 		now := start
 		mini.SetTime(now)

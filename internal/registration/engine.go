@@ -240,8 +240,9 @@ func (e *Engine) addLane(l *lane) {
 
 // Events returns the published events, by start.
 func (e *Engine) Events() []Live {
-	var all []Live
-	for _, l := range e.lanes.Load().byID {
+	lanes := e.lanes.Load().byID
+	all := make([]Live, 0, len(lanes))
+	for _, l := range lanes {
 		all = append(all, l.view())
 	}
 	sort.Slice(all, func(i, j int) bool { return all[i].Event.StartsAt.Before(all[j].Event.StartsAt) })

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"gapura/internal/event"
-	"gapura/internal/fault"
 	"gapura/internal/money"
 )
 
@@ -102,10 +101,3 @@ func told(o Outcome) string {
 }
 
 func rupiah(n money.Rupiah) *money.Rupiah { return &n }
-
-func wantCode(t *testing.T, err error, want fault.Code) {
-	t.Helper()
-	if got := fault.CodeOf(err); got != want {
-		t.Fatalf("got %q (%v), want %q", got, err, want)
-	}
-}

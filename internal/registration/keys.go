@@ -74,7 +74,7 @@ type fieldHash struct {
 	buf [64]byte
 }
 
-func (w *fieldHash) count(n int) { w.h.Write(binary.AppendUvarint(w.buf[:0], uint64(n))) }
+func (w *fieldHash) count(n int) { w.h.Write(binary.AppendUvarint(w.buf[:0], uint64(n))) } //nolint:gosec // n is a length or a count
 
 func (w *fieldHash) field(s string) {
 	w.count(len(s))

@@ -64,23 +64,23 @@ type owed struct {
 
 func (l *lane) slug() string { return l.stored.Load().Event.Slug }
 
-func (l *lane) log() *slog.Logger { return l.engine.cfg.Log.With("event", l.slug()) }
+func (l *lane) log() *slog.Logger { return l.engine.cfg.Log.With(slog.String("event", l.slug())) }
 
 // register checks a request and waits until the committer has answered it. It does not end with the caller's context: what
 // was queued will be decided, and the same key learns the outcome.
-func (l *lane) register(ctx context.Context, key Key, print Fingerprint, request *Request, receipt *Receipt) (err error) {
+func (l *lane) register(ctx context.Context, key Key, digest Fingerprint, request *Request, receipt *Receipt) (err error) {
 	now := l.engine.cfg.Clock.Now()
 	stored := l.stored.Load()
 	if early := window(stored.Event, now); early != nil && early.Code == fault.NotOpen && !l.keys.mayHave(key) {
-		*receipt, err = l.tooEarly(ctx, key, print, early)
+		*receipt, err = l.tooEarly(ctx, key, digest, early)
 		return err
 	}
 	submission, invalid := check(now, stored.Event, l.id, l.engine.cfg.Secrets, request)
 	if invalid != nil {
-		*receipt, err = l.unlessKnown(ctx, key, print, invalid)
+		*receipt, err = l.unlessKnown(ctx, key, digest, invalid)
 		return err
 	}
-	submission.Key, submission.Fingerprint = key, print
+	submission.Key, submission.Fingerprint = key, digest
 	p := &pending{request: request, submission: submission, revision: stored.Revision, since: now, done: make(chan struct{})}
 	if l.full() {
 		return l.refuse(l.overloaded(nil))
@@ -95,12 +95,12 @@ func (l *lane) register(ctx context.Context, key Key, print Fingerprint, request
 
 // tooEarly refuses without asking the database, because half the crowd comes before the opening. Only if the event has sold
 // before, its opening having been moved, may the key have an order that another node made.
-func (l *lane) tooEarly(ctx context.Context, key Key, print Fingerprint, early *fault.Fault) (Receipt, error) {
+func (l *lane) tooEarly(ctx context.Context, key Key, digest Fingerprint, early *fault.Fault) (Receipt, error) {
 	l.mu.Lock()
 	sold := l.ledger.LastSeq > 0
 	l.mu.Unlock()
 	if sold {
-		return l.unlessKnown(ctx, key, print, early)
+		return l.unlessKnown(ctx, key, digest, early)
 	}
 	return Receipt{}, l.refuse(early)
 }
@@ -119,7 +119,7 @@ const lookUpFor = 5 * time.Second
 // one's visitor being gone is none.
 //
 // Look-ups are few at a time: a flood of faulty requests is told that the server is full, not let through to the database.
-func (l *lane) unlessKnown(ctx context.Context, key Key, print Fingerprint, refusal error) (Receipt, error) {
+func (l *lane) unlessKnown(ctx context.Context, key Key, digest Fingerprint, refusal error) (Receipt, error) {
 	if l.lookUps.Add(1) > maxLookUps {
 		l.lookUps.Add(-1)
 		return Receipt{}, l.refuse(l.overloaded(nil))
@@ -134,7 +134,7 @@ func (l *lane) unlessKnown(ctx context.Context, key Key, print Fingerprint, refu
 	case err != nil:
 		return Receipt{}, l.refuse(publicError(err))
 	}
-	return replay(existing, print)
+	return replay(existing, digest)
 }
 
 func (l *lane) refuse(err error) error {
@@ -321,7 +321,7 @@ func (l *lane) apart(ctx context.Context, batch []*pending, cause error) int {
 }
 
 func (l *lane) poison(p *pending, cause error) {
-	l.log().Error("a registration could not be stored", "error", cause)
+	l.log().Error("a registration could not be stored", slog.Any("error", cause))
 	if errors.Is(cause, ErrRejected) {
 		l.turnAway(p, &fault.Fault{
 			Code: fault.ValidationFailed, Cause: cause,
@@ -366,7 +366,8 @@ func (l *lane) logOnceASecond(message string, cause error) {
 	}
 	l.mu.Unlock()
 	if !quiet {
-		l.log().Error(message, "error", cause)
+		//nolint:sloglint // one of a few sentences; the advice in it depends on the cause
+		l.log().Error(message, slog.Any("error", cause))
 	}
 }
 

@@ -73,6 +73,7 @@ func waiters(t testing.TB, d *conformance.Database) []int64 {
 		must(t, rows.Scan(&n))
 		ids = append(ids, n)
 	}
+	must(t, rows.Err())
 	return ids
 }
 
@@ -537,5 +538,6 @@ func others(t testing.TB, boss *sql.Conn, held map[int64]*sql.Conn) []int64 {
 			ids = append(ids, n)
 		}
 	}
+	must(t, rows.Err())
 	return ids
 }

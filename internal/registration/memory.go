@@ -50,14 +50,14 @@ type flights struct {
 }
 
 type flight struct {
-	print   Fingerprint
+	digest  Fingerprint
 	landed  chan struct{}
 	receipt Receipt
 	err     error
 }
 
 // join returns the flight of key and whether the caller leads it; a leader must land it.
-func (f *flights) join(key Key, print Fingerprint) (*flight, bool) {
+func (f *flights) join(key Key, digest Fingerprint) (*flight, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if current, ok := f.all[key]; ok {
@@ -67,7 +67,7 @@ func (f *flights) join(key Key, print Fingerprint) (*flight, bool) {
 		f.all = map[Key]*flight{}
 	}
 	// Until the leader has an outcome it is a fault: whoever waits must not take its crash for an order.
-	led := &flight{print: print, landed: make(chan struct{}), err: fault.New(fault.Internal)}
+	led := &flight{digest: digest, landed: make(chan struct{}), err: fault.New(fault.Internal)}
 	f.all[key] = led
 	return led, true
 }
@@ -94,8 +94,8 @@ func (f *flight) wait(ctx context.Context) {
 }
 
 // follow waits for the leader's outcome. Another payload under a key that is being decided can be told nothing yet.
-func (f *flight) follow(ctx context.Context, print Fingerprint) (Receipt, error) {
-	if f.print != print {
+func (f *flight) follow(ctx context.Context, digest Fingerprint) (Receipt, error) {
+	if f.digest != digest {
 		return Receipt{}, fault.New(fault.KeyInFlight).After(jitter())
 	}
 	select {

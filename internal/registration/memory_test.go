@@ -10,23 +10,23 @@ import (
 func TestACrashIsNotASuccess(t *testing.T) {
 	t.Parallel()
 	var f flights
-	key, print := Key{1}, Fingerprint{2}
-	led, leads := f.join(key, print)
+	key, digest := Key{1}, Fingerprint{2}
+	led, leads := f.join(key, digest)
 	if !leads {
 		t.Fatal("nobody else is in flight")
 	}
-	joined, leads := f.join(key, print)
+	joined, leads := f.join(key, digest)
 	if leads || joined != led {
 		t.Fatal("the second does not join the first")
 	}
 	f.land(key, led) // as the leader's defer does, with nothing decided
-	if _, err := joined.follow(t.Context(), print); err == nil {
+	if _, err := joined.follow(t.Context(), digest); err == nil {
 		t.Error("a flight that crashed is answered as a success")
 	}
 	if _, err := joined.follow(t.Context(), Fingerprint{3}); fault.CodeOf(err) != fault.KeyInFlight {
 		t.Errorf("another payload: %v", err)
 	}
-	if _, leads := f.join(key, print); !leads {
+	if _, leads := f.join(key, digest); !leads {
 		t.Error("a flight that landed still holds its key")
 	}
 }

@@ -1,6 +1,7 @@
 package registration_test
 
 import (
+	"errors"
 	"sync"
 	"testing"
 	"time"
@@ -78,7 +79,8 @@ func TestOverflowIsRefusedAtOnce(t *testing.T) {
 	await(t, "the queue is full", func() bool { return n.Waiting(race) == 10 })
 	_, err := n.register(race, key(100), conformance.Request(100, "10k")) // would hang here if it waited
 	want(t, err, fault.Overloaded)
-	if f, ok := err.(*fault.Fault); !ok || f.RetryAfter < time.Second || f.RetryAfter > 4*time.Second {
+	var f *fault.Fault
+	if !errors.As(err, &f) || f.RetryAfter < time.Second || f.RetryAfter > 4*time.Second {
 		t.Errorf("retry after: %v", err)
 	}
 	if err := n.Shed(race, key(100)); fault.CodeOf(err) != fault.Overloaded {

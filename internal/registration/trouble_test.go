@@ -240,6 +240,7 @@ func (p *proxy) forward(client, server net.Conn, drop chan struct{}) {
 			close(drop)
 			_, _ = server.Write(buf[:n])
 			return // the answer ends the other direction, and with it the connection
+		case nowhere:
 		}
 		if _, err := server.Write(buf[:n]); err != nil {
 			return

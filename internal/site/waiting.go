@@ -190,7 +190,7 @@ func (s *Site) takeTicket(w http.ResponseWriter, r *http.Request, say words, liv
 }
 
 func (s *Site) keepTicket(w http.ResponseWriter, _ *http.Request, slug, ticket string) {
-	http.SetCookie(w, &http.Cookie{
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // the page reads it, and Secure goes by the address
 		Name: ticketCookie, Value: ticket, Path: "/e/" + slug, MaxAge: int(ticketLife / time.Second), SameSite: http.SameSiteLaxMode,
 		Secure: strings.HasPrefix(s.config.BaseURL, "https://"),
 	})

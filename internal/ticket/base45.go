@@ -31,7 +31,7 @@ func base45Decode(text string) ([]byte, bool) {
 		if !ok || n > 0xffff {
 			return nil, false
 		}
-		out = append(out, byte(n>>8), byte(n))
+		out = append(out, byte(n>>8), byte(n)) //nolint:gosec // bounded above
 	}
 	if text == "" {
 		return out, true
@@ -40,7 +40,7 @@ func base45Decode(text string) ([]byte, bool) {
 	if !ok || len(text) != 2 || n > 0xff {
 		return nil, false
 	}
-	return append(out, byte(n)), true
+	return append(out, byte(n)), true //nolint:gosec // bounded above
 }
 
 // base45Number reads digits of which the first is the lowest.

@@ -59,7 +59,7 @@ type invoiceWords struct {
 
 func wordsOfInvoice(locale string) invoiceWords {
 	if locale == "en" {
-		return invoiceWords{
+		return invoiceWords{ //nolint:gosec // words of a page
 			title: "Invoice", number: "NUMBER", date: "DATE", order: "ORDER", from: "FROM", to: "BILLED TO", entry: "ENTRY",
 			price: "PRICE", base: "Price before tax", tax: "%s %s (included)", total: "Total", words: "In words", payment: "PAYMENT",
 			method: "Method", reference: "Reference", paidAt: "Paid on", paid: "PAID", npwp: "Tax number (NPWP)",
@@ -153,7 +153,7 @@ func (p *page) invoiceHead(in Invoice, words invoiceWords) {
 		p.right(f.Label, style{6.5, true, muted}, amountRight, y, 70)
 		p.right(f.Value, style{10.5, true, dark}, amountRight, y+4.8, 70)
 	}
-	p.rule(sheetMargin, 55, sheetInner, hairline)
+	p.rule(55, hairline)
 	seller := in.Seller.Name
 	if seller == "" {
 		seller = in.Event.In(in.Locale) // the event file names no organiser
@@ -186,7 +186,7 @@ func (p *page) rows(in Invoice, lines []InvoiceLine, words invoiceWords, y float
 		p.write(l.Participant, style{10, true, dark}, sheetMargin+4, y+2, width)
 		p.write(l.Category.In(in.Locale)+"  ·  "+tier, style{8.5, false, muted}, sheetMargin+4, y+6.6, width)
 		p.right(l.Price.String(), style{10, false, dark}, amountRight-4, y+2, 44)
-		p.rule(sheetMargin, y+rowHeight-2.6, sheetInner, hairline)
+		p.rule(y+rowHeight-2.6, hairline)
 		y += rowHeight
 	}
 	return y
@@ -215,7 +215,7 @@ func (p *page) totals(in Invoice, words invoiceWords, y float64) float64 {
 
 func (p *page) payment(in Invoice, words invoiceWords, y float64) {
 	y += 3
-	p.rule(sheetMargin, y, sheetInner, hairline)
+	p.rule(y, hairline)
 	p.write(words.payment, style{6.5, true, muted}, sheetMargin, y+7, 60)
 	paidAt := Date(in.Payment.PaidAt, in.Timezone, in.Locale) + ", " + Hour(in.Payment.PaidAt, in.Timezone, in.Locale)
 	facts := []Detail{{words.method, in.Payment.Method}, {words.reference, in.Payment.Reference}, {words.paidAt, paidAt}}
@@ -243,7 +243,7 @@ func (p *page) stamp(word string, x, y float64) {
 }
 
 func (p *page) invoiceFoot(words invoiceWords, number, of int) {
-	p.rule(sheetMargin, sheetFoot, sheetInner, hairline)
+	p.rule(sheetFoot, hairline)
 	p.write(words.generated, style{7.5, false, muted}, sheetMargin, sheetFoot+5, 130)
 	p.right(fmt.Sprintf(words.page, number, of), style{7.5, false, muted}, amountRight, sheetFoot+5, 40)
 }

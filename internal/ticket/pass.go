@@ -121,14 +121,11 @@ func (p *page) passHolder(pass Pass, words passWords) float64 {
 
 func (p *page) passFacts(pass Pass, words passWords, y float64) {
 	category := pass.Category.In(pass.Locale)
-	facts := []Detail{
+	facts := append([]Detail{
 		{words.category, category},
 		{words.order, pass.OrderNumber},
 		{words.place, fmt.Sprintf(words.of, pass.Position, pass.Of)},
-	}
-	for _, d := range pass.Details[:min(len(pass.Details), 1)] {
-		facts = append(facts, d)
-	}
+	}, pass.Details[:min(len(pass.Details), 1)]...)
 	// The order number is the widest of them.
 	shares := []float64{0.31, 0.31, 0.19, 0.19}
 	if len(facts) == 3 {

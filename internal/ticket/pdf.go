@@ -70,13 +70,11 @@ func (p *page) bytes() ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// write sets text on one line, its baseline at y, and returns its width.
-func (p *page) write(s string, st style, x, y, width float64) float64 {
-	for _, l := range p.fit(s, st, width, 1, st.size*0.7) {
-		p.draw(l, x, y)
-		return l.width()
+// write sets text on one line, its baseline at y.
+func (p *page) write(s string, st style, x, y, width float64) {
+	if lines := p.fit(s, st, width, 1, st.size*0.7); len(lines) > 0 {
+		p.draw(lines[0], x, y)
 	}
-	return 0
 }
 
 // right sets text on one line that ends at x.
@@ -116,11 +114,11 @@ func (p *page) roomy(s string, st style, width float64, limit int, least float64
 func (p *page) fill(c ink)             { p.pdf.SetFillColor(c.r, c.g, c.b) }
 func (p *page) box(x, y, w, h float64) { p.pdf.Rect(x, y, w, h, "F") }
 
-// rule draws a thin horizontal line.
-func (p *page) rule(x, y, w float64, c ink) {
+// rule draws a thin horizontal line from margin to margin.
+func (p *page) rule(y float64, c ink) {
 	p.pdf.SetDrawColor(c.r, c.g, c.b)
 	p.pdf.SetLineWidth(0.2)
-	p.pdf.Line(x, y, x+w, y)
+	p.pdf.Line(sheetMargin, y, sheetMargin+sheetInner, y)
 }
 
 // symbol draws a QR code of side mm with its quiet zone inside, as one path: separate squares would show seams.

@@ -57,11 +57,11 @@ func (s *Signer) SignRevocations(r *Revocations) []byte {
 	slices.SortFunc(seats, seat.compare)
 	b := binary.BigEndian.AppendUint16(make([]byte, 0, 96+18*len(seats)), uint16(s.id))
 	for _, head := range []int64{r.Event, r.Issue, r.Issued.Unix(), int64(len(seats))} {
-		b = binary.AppendUvarint(b, uint64(head))
+		b = binary.AppendUvarint(b, uint64(head)) //nolint:gosec // the same bits both ways, and signed
 	}
 	for _, st := range seats {
-		b = append(append(b, st.order[:]...), byte(st.position))
-		b = binary.AppendUvarint(b, uint64(r.void[st]))
+		b = append(append(b, st.order[:]...), byte(st.position)) //nolint:gosec // an order has far fewer than 256 places
+		b = binary.AppendUvarint(b, uint64(r.void[st]))          //nolint:gosec // serials count from 0
 	}
 	return append(b, s.seal(revocationPrefix, b)...)
 }
@@ -73,13 +73,13 @@ func (k *Keyring) OpenRevocations(raw []byte) (*Revocations, error) {
 		return nil, err
 	}
 	in := reader{rest: body}
-	list := NewRevocations(int64(in.uvarint()), int64(in.uvarint()), time.Unix(int64(in.uvarint()), 0))
+	list := NewRevocations(int64(in.uvarint()), int64(in.uvarint()), time.Unix(int64(in.uvarint()), 0)) //nolint:gosec // the same bits both ways, and signed
 	count := in.uvarint()
 	for i := uint64(0); i < count && !in.short; i++ {
 		var order id.ID
 		copy(order[:], in.take(len(order)))
 		position := int(in.byte())
-		list.Void(order, position, int(in.uvarint()))
+		list.Void(order, position, int(in.uvarint())) //nolint:gosec // serials count from 0
 	}
 	if in.short || len(in.rest) != 0 {
 		return nil, ErrNotATicket

@@ -162,19 +162,19 @@ func (c Claim) check() error {
 }
 
 func (c Claim) append(b []byte) []byte {
-	b = binary.AppendUvarint(b, uint64(c.Event))
+	b = binary.AppendUvarint(b, uint64(c.Event)) //nolint:gosec // the same bits both ways, and signed
 	b = append(b, c.Order[:]...)
-	b = append(b, byte(c.Position))
-	b = binary.AppendUvarint(b, uint64(c.Serial))
+	b = append(b, byte(c.Position))               //nolint:gosec // 1 to 255: see Claim.check
+	b = binary.AppendUvarint(b, uint64(c.Serial)) //nolint:gosec // serials count from 0
 	return append(b, c.Category...)
 }
 
 func readClaim(b []byte) (Claim, error) {
 	r := reader{rest: b}
-	c := Claim{Event: int64(r.uvarint())}
+	c := Claim{Event: int64(r.uvarint())} //nolint:gosec // the same bits both ways, and signed
 	copy(c.Order[:], r.take(len(c.Order)))
 	c.Position = int(r.byte())
-	c.Serial = int(r.uvarint())
+	c.Serial = int(r.uvarint()) //nolint:gosec // serials count from 0
 	c.Category = string(r.rest)
 	if r.short || c.check() != nil || string(c.append(nil)) != string(b) {
 		return Claim{}, ErrNotATicket

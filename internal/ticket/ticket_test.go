@@ -47,6 +47,7 @@ func testOrder(t testing.TB) id.ID {
 }
 
 func testClaim(t testing.TB) Claim {
+	t.Helper()
 	return Claim{Event: 12, Order: testOrder(t), Position: 1, Category: "10k", Serial: 1}
 }
 

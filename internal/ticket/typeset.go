@@ -249,6 +249,7 @@ func baseDirection(text []rune) di.Direction {
 			return di.DirectionRTL
 		case bidi.L:
 			return di.DirectionLTR
+		default: // no strong direction
 		}
 	}
 	return di.DirectionLTR

@@ -10,7 +10,7 @@ import (
 // rupiah; in English: two hundred and fifty thousand rupiah.
 func InWords(amount money.Rupiah, locale string) string {
 	n := int64(amount)
-	minus, magnitude := "", uint64(n)
+	minus, magnitude := "", uint64(n) //nolint:gosec // negated below, in two's complement
 	if n < 0 {
 		minus, magnitude = "minus ", -magnitude
 	}

@@ -229,6 +229,7 @@ func nextPhase(set Settings, p *Progress, now time.Time) Phase {
 		if !set.ClosesAt.IsZero() && !now.Before(set.ClosesAt) {
 			return Ended
 		}
+	case Ended:
 	}
 	return p.Phase
 }

@@ -127,7 +127,7 @@ func (rm *room) beat(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, leaseTTL)
 	defer cancel()
 	if err := rm.step(ctx); err != nil && !errors.Is(err, context.Canceled) {
-		rm.cfg.Log.Warn("waiting room stands still", "event", rm.set.Load().Slug, "error", err)
+		rm.cfg.Log.Warn("waiting room stands still", slog.String("event", rm.set.Load().Slug), slog.Any("error", err))
 	}
 }
 

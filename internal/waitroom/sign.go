@@ -157,10 +157,10 @@ func (s *Signer) Ticket(t Ticket) string {
 		kind |= personBit
 	}
 	b := append(make([]byte, 0, ticketSize+macSize), ticketTag, s.current, kind)
-	b = binary.BigEndian.AppendUint64(b, uint64(t.EventID))
+	b = binary.BigEndian.AppendUint64(b, uint64(t.EventID)) //nolint:gosec // the same bits both ways
 	b = append(b, t.Visitor[:]...)
-	b = binary.BigEndian.AppendUint64(b, uint64(t.Place))
-	return s.sign(binary.BigEndian.AppendUint32(b, uint32(t.Issued.Unix())))
+	b = binary.BigEndian.AppendUint64(b, uint64(t.Place))                    //nolint:gosec // the same bits both ways
+	return s.sign(binary.BigEndian.AppendUint32(b, uint32(t.Issued.Unix()))) //nolint:gosec // 32 bits last until 2106
 }
 
 // ReadTicket returns a ticket that this signer signed for that event: ErrMalformed, ErrForged or ErrForeign otherwise.
@@ -173,9 +173,9 @@ func (s *Signer) ReadTicket(text string, eventID int64) (Ticket, error) {
 	t := Ticket{
 		Kind:    Kind(b[2] &^ personBit),
 		Person:  b[2]&personBit != 0,
-		EventID: int64(binary.BigEndian.Uint64(b[3:])),
+		EventID: int64(binary.BigEndian.Uint64(b[3:])), //nolint:gosec // the same bits both ways
 		Visitor: Visitor(b[11:27]),
-		Place:   int64(binary.BigEndian.Uint64(b[27:])),
+		Place:   int64(binary.BigEndian.Uint64(b[27:])), //nolint:gosec // the same bits both ways
 		Issued:  seconds(b[35:]),
 	}
 	if t.EventID != eventID {
@@ -191,9 +191,9 @@ func (s *Signer) Pass(p Pass) string {
 		tag = personTag
 	}
 	b := append(make([]byte, 0, passSize+macSize), tag, s.current)
-	b = binary.BigEndian.AppendUint64(b, uint64(p.EventID))
+	b = binary.BigEndian.AppendUint64(b, uint64(p.EventID)) //nolint:gosec // the same bits both ways
 	b = append(b, p.Visitor[:]...)
-	b = binary.BigEndian.AppendUint32(b, uint32(p.Expires.Unix()))
+	b = binary.BigEndian.AppendUint32(b, uint32(p.Expires.Unix())) //nolint:gosec // 32 bits last until 2106
 	return s.sign(append(b, p.Key[:]...))
 }
 
@@ -206,7 +206,7 @@ func (s *Signer) ReadPass(text string, eventID int64, now time.Time) (Pass, erro
 	}
 	p := Pass{
 		Person:  b[0] == personTag,
-		EventID: int64(binary.BigEndian.Uint64(b[2:])),
+		EventID: int64(binary.BigEndian.Uint64(b[2:])), //nolint:gosec // the same bits both ways
 		Visitor: Visitor(b[10:26]),
 		Expires: seconds(b[26:]),
 		Key:     KeyHash(b[30:46]),
@@ -259,7 +259,7 @@ func (s *Signer) open(space []byte, text string, tag, other byte) ([]byte, error
 
 // Seal encrypts a seed for keeping: whoever reads the database or a backup of it before opening learns nothing.
 func (s *Signer) Seal(seed Seed, eventID int64) []byte {
-	return s.seal(seed[:], binary.BigEndian.AppendUint64(nil, uint64(eventID)))
+	return s.seal(seed[:], binary.BigEndian.AppendUint64(nil, uint64(eventID))) //nolint:gosec // the bits of an id
 }
 
 // seal encrypts plain for one place, which what says.
@@ -273,7 +273,7 @@ func (s *Signer) seal(plain, what []byte) []byte {
 
 // Unseal returns the seed that Seal encrypted for that event.
 func (s *Signer) Unseal(sealed []byte, eventID int64) (Seed, error) {
-	plain, err := s.unseal(sealed, binary.BigEndian.AppendUint64(nil, uint64(eventID)))
+	plain, err := s.unseal(sealed, binary.BigEndian.AppendUint64(nil, uint64(eventID))) //nolint:gosec // the bits of an id
 	if err == nil && len(plain) != len(Seed{}) {
 		err = ErrForged
 	}

@@ -114,6 +114,7 @@ func (s *State) Stand(t Ticket, rank Rank) Standing {
 		return unknown
 	case Late:
 		return s.behind(s.Drawn + t.Place - s.Served)
+	case Drawn:
 	}
 	if s.Threshold == "" {
 		return s.behind(1 + int64(rank.Share()*float64(s.Drawn)))

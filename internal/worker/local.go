@@ -63,7 +63,7 @@ func (l *Local) Send(_ context.Context, sendings []jobs.Sending) error {
 		case l.lanes[s.Kind.Queue()] <- s:
 			l.here[key] = struct{}{}
 		default:
-			l.log.Warn("a lane is full; the job waits for its lease to end", "queue", s.Kind.Queue())
+			l.log.Warn("a lane is full; the job waits for its lease to end", slog.Any("queue", s.Kind.Queue()))
 		}
 	}
 	return nil

@@ -206,7 +206,7 @@ const unknownFor = time.Minute
 
 func (r *Runner) unknown(s jobs.Sending) jobs.Outcome {
 	if _, told := r.strange.LoadOrStore(s.Kind, true); !told {
-		r.cfg.Log.Error("no worker here knows a kind of job: it waits; are all programs of the same version?", "kind", s.Kind)
+		r.cfg.Log.Error("no worker here knows a kind of job: it waits; are all programs of the same version?", slog.Any("kind", s.Kind))
 	}
 	return r.deferred(s, unknownFor)
 }
@@ -268,7 +268,8 @@ const awayFor = time.Second
 func (r *Runner) call(ctx context.Context, h Handler, job jobs.Job) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			r.cfg.Log.Error("a job panicked", "job", job.ID, "kind", job.Kind, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			r.cfg.Log.Error("a job panicked", slog.Any("job", job.ID), slog.Any("kind", job.Kind),
+				slog.String("panic", fmt.Sprint(p)), slog.String("stack", string(debug.Stack())))
 			err = fmt.Errorf("panic: %v", p)
 		}
 	}()
@@ -288,14 +289,14 @@ func (r *Runner) judge(k *kind, s jobs.Sending, now time.Time, err error, stoppe
 		return r.deferred(s, awayFor+time.Duration(r.cfg.Random(int64(awayFor)+1)))
 	}
 	o.Error = jobs.ErrorText(err)
-	attrs := []any{"job", s.ID, "kind", s.Kind, "attempt", s.Attempt, "error", o.Error}
+	log := r.cfg.Log.With(slog.Any("job", s.ID), slog.Any("kind", s.Kind), slog.Int("attempt", s.Attempt), slog.String("error", o.Error))
 	if jobs.IsPermanent(err) || s.Attempt >= k.policy.Limit {
 		o.End = jobs.Dead
-		r.cfg.Log.Error("a job is a dead letter: see gapura queue show", attrs...)
+		log.Error("a job is a dead letter: see gapura queue show")
 		return o
 	}
 	o.End = jobs.Failed
 	o.Next = now.Add(k.policy.Backoff(s.Attempt, err, r.cfg.Random))
-	r.cfg.Log.Info("a job will be tried again", append(attrs, "next", o.Next)...)
+	log.Info("a job will be tried again", slog.Time("next", o.Next))
 	return o
 }

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"gapura/internal/jobs"
@@ -31,7 +32,7 @@ func (r *Runner) settle(ctx context.Context, outcomes []jobs.Outcome) {
 	defer r.release(len(outcomes))
 	ctx, cancel := context.WithTimeout(ctx, settleFor)
 	defer cancel()
-	defer context.AfterFunc(r.ended, cancel)()
+	defer context.AfterFunc(r.ended, cancel)() //nolint:contextcheck // the runner's end is one more than ctx's
 	pauseFor := settlePause
 	for {
 		err := r.cfg.Ledger.Settle(ctx, outcomes)
@@ -46,7 +47,7 @@ func (r *Runner) settle(ctx context.Context, outcomes []jobs.Outcome) {
 			return
 		}
 		if !pause(ctx, pauseFor) {
-			r.cfg.Log.Warn("outcomes of jobs could not be written down: the jobs will be done again", "jobs", len(outcomes), "error", err)
+			r.cfg.Log.Warn("outcomes of jobs could not be written down: the jobs will be done again", slog.Int("jobs", len(outcomes)), slog.Any("error", err))
 			return
 		}
 		pauseFor = min(2*pauseFor, settlePauseMax)
@@ -55,8 +56,8 @@ func (r *Runner) settle(ctx context.Context, outcomes []jobs.Outcome) {
 
 func (r *Runner) settleOne(ctx context.Context, one []jobs.Outcome) {
 	if err := r.cfg.Ledger.Settle(ctx, one); err != nil {
-		r.cfg.Log.Error("the outcome of a job could not be written down: it will be done again", "job", one[0].ID,
-			"kind", one[0].Kind, "error", err)
+		r.cfg.Log.Error("the outcome of a job could not be written down: it will be done again", slog.Any("job", one[0].ID),
+			slog.Any("kind", one[0].Kind), slog.Any("error", err))
 		return
 	}
 	r.tell(one)

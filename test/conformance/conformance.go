@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	_ "github.com/go-sql-driver/mysql"
+	_ "github.com/go-sql-driver/mysql" // the suites look into MariaDB past the store
 
 	"gapura/internal/event"
 	"gapura/internal/registration"
@@ -63,7 +63,7 @@ func Dir(t *testing.T) string {
 	if info, err := os.Stat(fast); err != nil || !info.IsDir() {
 		return t.TempDir()
 	}
-	dir, err := os.MkdirTemp(fast, "gapura-test-")
+	dir, err := os.MkdirTemp(fast, "gapura-test-") //nolint:usetesting // in memory, where t.TempDir is not
 	if err != nil {
 		return t.TempDir()
 	}

@@ -335,6 +335,9 @@ func (s *shop) errors(t *testing.T) string {
 		}
 		fmt.Fprintf(&all, "%s: %s\n", kind, text)
 	}
+	if err := rows.Err(); err != nil {
+		return err.Error()
+	}
 	return all.String()
 }
 

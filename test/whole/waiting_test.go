@@ -232,7 +232,7 @@ func (n *node) memory(t *testing.T) int64 {
 
 // Ten thousand draw, and enter after opening in the order of the draw: whoever is let in stands at or before the published
 // threshold, and all those in front of it have been let in too.
-func TestTenThousandEnterInTheOrderOfTheDraw(t *testing.T) {
+func TestTenThousandEnterInTheOrderOfTheDraw(t *testing.T) { //nolint:tparallel // its load would starve whatever else is timed
 	peers.Long(t)
 	databases(t, func(t *testing.T, i *installation) {
 		const visitors = 10_000

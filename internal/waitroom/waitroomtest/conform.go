@@ -33,6 +33,7 @@ func Conform(t *testing.T, makeStore func(t *testing.T) (waitroom.Store, *clock.
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			store, manual := makeStore(t)
 			test.run(t, store, manual)
 		})
