@@ -121,7 +121,7 @@ func (b *codeBook) code(name []byte) Code {
 	if len(b.names) == 256 {
 		return 255
 	}
-	c = Code(len(b.names))
+	c = Code(len(b.names)) //nolint:gosec // fewer than 256: see above
 	b.names = append(b.names, string(name))
 	b.byName[string(name)] = c
 	return c

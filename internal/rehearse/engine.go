@@ -122,7 +122,7 @@ func (e *engine) play(ctx context.Context, watch func(ctx context.Context)) erro
 	if e.bots != nil {
 		close(e.bots)
 	}
-	return e.stop(visitors, helpers)
+	return e.stop(visitors, helpers) //nolint:contextcheck // stopping has a bound of its own: ctx may have ended
 }
 
 // stop ends all goroutines. Exchanges that are still under way are interrupted: they have had Drain.

@@ -129,10 +129,10 @@ func (f *fakeRoom) exchange(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewDecoder(r.Body).Decode(&request)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	_, true_ := f.tickets[request.Ticket]
+	_, genuine := f.tickets[request.Ticket]
 	holder, taken := f.used[request.Ticket]
 	switch {
-	case !true_ && !f.sins.forged, f.sins.disowns:
+	case !genuine && !f.sins.forged, f.sins.disowns:
 		refuse(w, "forged")
 		return
 	case !f.open() && !f.sins.early, f.sins.closed:

@@ -97,10 +97,6 @@ func judged(findings []Finding) int {
 }
 
 func tiles(r *Result) []tile {
-	out := []tile{
-		{whole(r.Acknowledged), "", "pesanan diterima", "orders acknowledged", "good"},
-		{whole(r.Places - r.GivenBack), "", "tempat terisi, tanpa yang dibatalkan", "places taken, without those given back", ""},
-	}
 	rate := tile{whole(r.Rate.Peak), "/s", "pesanan per detik, terbaik", "orders per second, best", ""}
 	if r.Rate.Full > 0 && r.Plan.Crowd.Demand.Curve == crowd.CurveConstant {
 		rate = tile{whole(int(r.Rate.Median)), "/s", "pesanan per detik, median", "orders per second, median", ""}
@@ -112,7 +108,11 @@ func tiles(r *Result) []tile {
 	if soldOut > busy {
 		refused = tile{whole(soldOut), "", "kali dijawab tempat habis", "times answered sold out", ""}
 	}
-	return append(out, rate, p99, refused)
+	return []tile{
+		{whole(r.Acknowledged), "", "pesanan diterima", "orders acknowledged", "good"},
+		{whole(r.Places - r.GivenBack), "", "tempat terisi, tanpa yang dibatalkan", "places taken, without those given back", ""},
+		rate, p99, refused,
+	}
 }
 
 func latencyRows(r *Result) []latencyRow {
@@ -134,7 +134,7 @@ func categoryRows(r *Result) []categoryRow {
 	for _, n := range r.ByCategory {
 		most = max(most, n)
 	}
-	var out []categoryRow
+	out := make([]categoryRow, 0, len(r.target.event.Categories))
 	for _, c := range r.target.event.Categories {
 		n := r.ByCategory[c.ID]
 		out = append(out, categoryRow{c.ID, whole(n), barWidth(n, most)})
@@ -148,7 +148,7 @@ func barWidth(n, most int) template.CSS {
 }
 
 func findingRows(r *Result) []findingRow {
-	var out []findingRow
+	out := make([]findingRow, 0, len(r.Findings))
 	for _, f := range r.Findings {
 		row := findingRow{Class: "good", Mark: "✓", Title: f.Title.ID, TitleEN: f.Title.EN, Note: f.Note, Examples: f.Examples, By: f.By}
 		switch {
@@ -176,7 +176,7 @@ func findingRows(r *Result) []findingRow {
 func rankOf(class string) int { return slices.Index([]string{"bad", "good", "info"}, class) }
 
 func eventRows(r *Result) []eventRow {
-	var out []eventRow
+	out := make([]eventRow, 0, len(r.Faults)+len(r.Recoveries))
 	for _, f := range r.Faults {
 		detail := fmt.Sprintf("pada detik ke-%s · at second %[1]s (%s)", number(f.At.Seconds()), duration(f.Took))
 		if f.Err != "" {
@@ -324,9 +324,10 @@ func distributionPlot(r *Result) template.HTML {
 	names := map[float64]string{}
 	p.XName = func(x float64) string { return names[x] }
 	p.XTicks = func(float64, float64) []chart.Tick {
-		var ticks []chart.Tick
-		for _, s := range []float64{0.25, 0.5, 0.75, 0.9, 0.99, 0.999, 0.9999} {
-			ticks = append(ticks, chart.Tick{At: position(s), Label: percent(s)})
+		shares := []float64{0.25, 0.5, 0.75, 0.9, 0.99, 0.999, 0.9999}
+		ticks := make([]chart.Tick, len(shares))
+		for i, s := range shares {
+			ticks[i] = chart.Tick{At: position(s), Label: percent(s)}
 		}
 		return ticks
 	}
@@ -351,9 +352,9 @@ func distributionPlot(r *Result) template.HTML {
 func svg(p chart.Plot) template.HTML { return template.HTML(p.SVG()) } //nolint:gosec // the chart escapes what it is given
 
 func legendOf(p chart.Plot) []legend {
-	var out []legend
-	for _, s := range p.Series {
-		out = append(out, legend{s.Class, s.Name})
+	out := make([]legend, len(p.Series))
+	for i, s := range p.Series {
+		out[i] = legend{s.Class, s.Name}
 	}
 	return out
 }
@@ -411,8 +412,8 @@ func codeClass(code string) string {
 }
 
 func codeRows(r *Result) []codeRow {
-	var out []codeRow
 	codes := codesByCount(r)
+	out := make([]codeRow, 0, len(codes))
 	for _, code := range codes {
 		n, m := r.ByCode[code], codeMeanings[code]
 		out = append(out, codeRow{

@@ -31,7 +31,7 @@ const (
 // WriteReport writes the report, a page that loads nothing from elsewhere, the raw results and a summary for programs into
 // dir, which is made if it does not exist. None of them holds personal data or a token.
 func WriteReport(dir string, r *Result) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // a report is for others to read, and holds nothing personal
 		return fmt.Errorf("report: %w", err)
 	}
 	for name, write := range map[string]func(io.Writer, *Result) error{
@@ -115,7 +115,7 @@ func writeSummaryJSON(w io.Writer, r *Result) error {
 			"p999": ms(l.P999), "max": ms(l.Max),
 		}
 	}
-	recoveries := []map[string]any{}
+	recoveries := make([]map[string]any, 0, len(r.Recoveries))
 	for _, rec := range r.Recoveries {
 		recoveries = append(recoveries, map[string]any{
 			"after": rec.After, "at_ms": ms(rec.At), "before_per_second": rec.Before,

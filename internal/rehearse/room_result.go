@@ -153,6 +153,7 @@ func (rr *RoomResult) machines(r *Result) {
 			rr.Bots.Passes += n
 		case CodeAcknowledged:
 			rr.Bots.Orders += n
+		default: // a request that came to nothing
 		}
 	}
 	rr.Bots.Number = r.Plan.Room.Bots

@@ -48,7 +48,7 @@ func (w *worker) keepStep(s *Step) {
 }
 
 func (w *worker) count(kind Kind, code Code, at time.Duration, bot bool) {
-	w.tally[Counted{At: int32(max(at, 0) / tallyStep), Kind: kind, Code: code, Bot: bot}]++
+	w.tally[Counted{At: int32(max(at, 0) / tallyStep), Kind: kind, Code: code, Bot: bot}]++ //nolint:gosec // steps of one rehearsal
 }
 
 // readPass reads the pass of an answer.

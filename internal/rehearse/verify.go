@@ -274,7 +274,7 @@ func (v *verifier) refusedAbsent() Finding {
 
 // quotas judges every quota at every moment of the rehearsal.
 func (v *verifier) quotas() []Finding {
-	var out []Finding
+	out := make([]Finding, 0, len(v.r.target.quotas))
 	for _, q := range v.r.target.quotas {
 		most := v.mostLive(q)
 		f := Finding{Check: "quota " + q.ID, Checked: 1, Title: Text{
@@ -302,7 +302,7 @@ func (v *verifier) mostLive(q Quota) int {
 	for i := range v.ledger {
 		n := &v.ledger[i]
 		places := v.places(i, q)
-		if places == 0 || !n.known && !(n.asked != nil && n.asked.found) {
+		if places == 0 || !n.known && (n.asked == nil || !n.asked.found) {
 			continue
 		}
 		from, until, ends := v.span(n)

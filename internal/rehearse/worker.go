@@ -237,6 +237,7 @@ func (w *worker) afterAcknowledged(t *task, a *Attempt) {
 	case crowd.Cancels:
 		receipt := a.Receipt
 		w.e.after(jitter(cancelWait), task{order: t.order, kind: Cancel, receipt: &receipt})
+	default:
 	}
 }
 

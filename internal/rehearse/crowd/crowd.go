@@ -119,11 +119,11 @@ func (c *Crowd) add(o Order) {
 	o.Person = c.People
 	c.People += o.Size
 	c.Orders = append(c.Orders, o)
-	c.Visits = append(c.Visits, Visit{At: o.At, Order: int32(len(c.Orders) - 1)})
-	if o.Habit == DoubleClick && c.queue == nil { // in a waiting room the clicks come when the visitor is let in
+	c.Visits = append(c.Visits, Visit{At: o.At, Order: int32(len(c.Orders) - 1)}) //nolint:gosec // a crowd is far below 2^31 orders
+	if o.Habit == DoubleClick && c.queue == nil {                                 // in a waiting room the clicks come when the visitor is let in
 		// 1 to 4 ms: two click events of one mouse button that bounces.
 		gap := time.Millisecond + time.Duration(len(c.Orders)%4)*time.Millisecond
-		c.Visits = append(c.Visits, Visit{At: o.At + gap, Order: int32(len(c.Orders) - 1), Double: true})
+		c.Visits = append(c.Visits, Visit{At: o.At + gap, Order: int32(len(c.Orders) - 1), Double: true}) //nolint:gosec // a crowd is far below 2^31 orders
 	}
 }
 
@@ -144,9 +144,9 @@ func (c *Crowd) addSecondCategories(r *rand.Rand, categories int, share float64)
 		o := first
 		o.At += time.Duration(r.Int64N(int64(secondThoughts)))
 		o.Habit, o.Twin = SecondCategory, int32(i)
-		o.Categories[0] = uint8((int(first.Categories[0]) + 1 + r.IntN(categories-1)) % categories)
+		o.Categories[0] = uint8((int(first.Categories[0]) + 1 + r.IntN(categories-1)) % categories) //nolint:gosec // an event has far fewer than 256 categories
 		c.Orders = append(c.Orders, o)
-		c.Visits = append(c.Visits, Visit{At: o.At, Order: int32(len(c.Orders) - 1)})
+		c.Visits = append(c.Visits, Visit{At: o.At, Order: int32(len(c.Orders) - 1)}) //nolint:gosec // a crowd is far below 2^31 orders
 	}
 }
 
@@ -217,7 +217,7 @@ func spread(shares []float64, n int) []float64 {
 func (b baskets) fill(r *rand.Rand, o *Order) {
 	if b.pure {
 		o.Size = 1
-		o.Categories[0] = uint8(r.IntN(b.categories))
+		o.Categories[0] = uint8(r.IntN(b.categories)) //nolint:gosec // an event has far fewer than 256 categories
 		return
 	}
 	o.Size = b.size.pick(r) + 1
@@ -230,9 +230,9 @@ func (b baskets) fill(r *rand.Rand, o *Order) {
 		second = b.ranked[b.category.pick(r)]
 	}
 	for i := range o.Size {
-		o.Categories[i] = uint8(first)
+		o.Categories[i] = uint8(first) //nolint:gosec // an event has far fewer than 256 categories
 		if i%2 == 1 {
-			o.Categories[i] = uint8(second)
+			o.Categories[i] = uint8(second) //nolint:gosec // an event has far fewer than 256 categories
 		}
 	}
 }

@@ -104,7 +104,7 @@ func quoted(s string) []byte {
 func (p *People) AppendKey(b []byte, order int32) []byte {
 	b = append(b, p.run...)
 	b = append(b, '-')
-	return appendPadded(b, uint64(order), 12)
+	return appendPadded(b, uint64(order), 12) //nolint:gosec // people and orders are numbered from 0
 }
 
 // Key returns the idempotency key of an order.
@@ -204,7 +204,7 @@ func (p *People) appendName(b []byte, person int) []byte {
 func (p *People) appendEmail(b []byte, person int) []byte {
 	b = append(b, p.run...)
 	b = append(b, '.')
-	b = strconv.AppendUint(b, uint64(person), 10)
+	b = strconv.AppendUint(b, uint64(person), 10) //nolint:gosec // people and orders are numbered from 0
 	return append(b, "@example.id"...)
 }
 
@@ -213,11 +213,11 @@ const phoneRange = 10_000_000_000
 
 func (p *People) appendPhone(b []byte, person int) []byte {
 	b = append(b, "+6281"...)
-	return appendPadded(b, (p.phone+uint64(person))%phoneRange, 10)
+	return appendPadded(b, (p.phone+uint64(person))%phoneRange, 10) //nolint:gosec // people and orders are numbered from 0
 }
 
 func (p *People) appendBirthDate(b []byte, person, category int) []byte {
-	year := p.born[category] + int(scatter(person, 7)%uint64(p.years[category]))
+	year := p.born[category] + int(scatter(person, 7)%uint64(p.years[category])) //nolint:gosec // a category spans some years of birth
 	b = strconv.AppendInt(b, int64(year), 10)
 	b = append(b, "-01-"...)
 	return appendPadded(b, 2+scatter(person, 8)%27, 2)
@@ -225,7 +225,7 @@ func (p *People) appendBirthDate(b []byte, person, category int) []byte {
 
 // AppendAddress appends a private IPv4 address that is the order's own, as a proxy would report it.
 func (p *People) AppendAddress(b []byte, order int32) []byte {
-	n := uint64(p.crowd.Orders[order].Person) + p.phone
+	n := uint64(p.crowd.Orders[order].Person) + p.phone //nolint:gosec // people and orders are numbered from 0
 	b = append(b, "10."...)
 	b = strconv.AppendUint(b, n>>16&0xff, 10)
 	b = append(b, '.')
@@ -236,7 +236,7 @@ func (p *People) AppendAddress(b []byte, order int32) []byte {
 
 // scatter turns a person's number and a salt into a number that looks random.
 func scatter(person, salt int) uint64 {
-	x := uint64(person)*0x9e3779b97f4a7c15 + uint64(salt)*0xbf58476d1ce4e5b9
+	x := uint64(person)*0x9e3779b97f4a7c15 + uint64(salt)*0xbf58476d1ce4e5b9 //nolint:gosec // people and orders are numbered from 0
 	x ^= x >> 31
 	x *= 0x94d049bb133111eb
 	return x ^ x>>29

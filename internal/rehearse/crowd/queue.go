@@ -87,8 +87,8 @@ func (c *Crowd) addBots(event *Event, s Settings) {
 	for bot := range q.Bots {
 		o := Order{Size: 1, Twin: -1, Next: -1, Role: roleOf(bot), Network: c.farm(bot)}
 		o.At = time.Duration(float64(max(q.Closes, time.Second)) * 0.9 * r.Float64())
-		o.Categories[0] = uint8(wanted[r.IntN(len(wanted))])
-		first := int32(len(c.Orders))
+		o.Categories[0] = uint8(wanted[r.IntN(len(wanted))]) //nolint:gosec // an event has far fewer than 256 categories
+		first := int32(len(c.Orders))                        //nolint:gosec // a crowd is far below 2^31 orders
 		switch o.Role {
 		case Redrawer:
 			for i := range Redraws {
@@ -159,7 +159,7 @@ func (c *Crowd) carrier(n int) Network {
 	if c.carriers == 0 {
 		c.carriers = addresses
 	}
-	return Network{Kind: Carrier, Number: uint16(n % c.carriers)}
+	return Network{Kind: Carrier, Number: uint16(n % c.carriers)} //nolint:gosec // a crowd needs far fewer than 65,536 networks
 }
 
 // farm returns where a bot is: one in five is a telephone behind a carrier, so that its requests count against people's address.
@@ -167,7 +167,7 @@ func (c *Crowd) farm(bot int) Network {
 	if bot%5 == 4 {
 		return c.carrier(bot)
 	}
-	return Network{Kind: Farm, Number: uint16(bot / 100)}
+	return Network{Kind: Farm, Number: uint16(bot / 100)} //nolint:gosec // a crowd needs far fewer than 65,536 networks
 }
 
 // AppendNetwork appends the address that an order's requests come from; turn picks one of several. The addresses are of
@@ -181,7 +181,7 @@ func (p *People) AppendNetwork(b []byte, order int32, turn int) []byte {
 		b = strconv.AppendUint(b, n>>8, 10)
 		return strconv.AppendUint(append(b, '.'), n&0xff, 10)
 	case Six:
-		person := uint64(o.Person)
+		person := uint64(o.Person) //nolint:gosec // people and orders are numbered from 0
 		b = append(b, "2001:db8:"...)
 		b = strconv.AppendUint(b, person>>16&0xffff, 16)
 		b = strconv.AppendUint(append(b, ':'), person&0xffff, 16)

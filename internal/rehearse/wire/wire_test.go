@@ -166,7 +166,7 @@ func TestMembers(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]string{
 		`{"id":"a","n":12,"o":{"id":"x","l":[1,"}"]},"s":"q\"u","last":true}`: `id=a n=12 o={"id":"x","l":[1,"}"]} s=q\"u last=true `,
-		` { "id" : "a" , "b" : [ ] } `:                                        `id=a b=[ ] `,
+		` { "id" : "a" , "b" : [ ] } `:                                        `id=a b=[ ] `, //nolint:gocritic // the spaces are what is tested
 		`{}`:                                                                  ``, `[]`: ``, ``: ``, `{"a":`: ``, `{"a"`: ``, `{"a":"b`: ``, `{"a":}`: ``, `{"a":1`: ``, `{"a":[1`: ``,
 	} {
 		got := ""
