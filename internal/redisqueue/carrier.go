@@ -82,8 +82,9 @@ func (c *Carrier) Look(ctx context.Context) (waiting map[jobs.Queue]int, wiped b
 }
 
 func (c *Carrier) nameQueues(ctx context.Context) error {
-	var names []any
-	for _, q := range jobs.Queues() {
+	queues := jobs.Queues()
+	names := make([]any, 0, len(queues))
+	for _, q := range queues {
 		names = append(names, string(q))
 	}
 	if err := c.redis.SAdd(ctx, queuesKey, names...).Err(); err != nil {

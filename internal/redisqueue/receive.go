@@ -53,7 +53,7 @@ func Receive(ctx context.Context, client redis.UniversalClient, lanes Lanes, log
 	client = &combining{UniversalClient: client}
 	for q, lane := range lanes {
 		for range lane.Takers {
-			server := newServer(client, q, lane.Workers, running, log)
+			server := newServer(running, client, q, lane.Workers, log)
 			if err := server.Start(h); err != nil { // only a server that was started before refuses
 				return fmt.Errorf("receive from %s: %w", q, err)
 			}
@@ -73,7 +73,7 @@ func Receive(ctx context.Context, client redis.UniversalClient, lanes Lanes, log
 	return nil
 }
 
-func newServer(client redis.UniversalClient, q jobs.Queue, workers int, base context.Context, log *slog.Logger) *asynq.Server {
+func newServer(base context.Context, client redis.UniversalClient, q jobs.Queue, workers int, log *slog.Logger) *asynq.Server {
 	return asynq.NewServerFromRedisClient(client, asynq.Config{
 		Concurrency: workers, Queues: map[string]int{string(q): 1}, BaseContext: func() context.Context { return base },
 		TaskCheckInterval: checkEvery, ShutdownTimeout: shutdownIn, Logger: quiet{log}, LogLevel: asynq.InfoLevel,
@@ -94,7 +94,7 @@ func (h *handler) ProcessTask(ctx context.Context, t *asynq.Task) error {
 	defer h.running.Done()
 	s, err := decode(t.Payload())
 	if err != nil {
-		h.log.Error("a task that this program did not write is dropped", "error", err)
+		h.log.Error("a task that this program did not write is dropped", slog.Any("error", err))
 		return nil
 	}
 	h.do(ctx, s)
@@ -104,8 +104,8 @@ func (h *handler) ProcessTask(ctx context.Context, t *asynq.Task) error {
 // quiet is asynq's logger. What it says, the relay says once and in our words; here it is only for debugging.
 type quiet struct{ log *slog.Logger }
 
-func (q quiet) Debug(args ...any) { q.log.Debug("asynq", "text", fmt.Sprint(args...)) }
-func (q quiet) Info(args ...any)  { q.log.Debug("asynq", "text", fmt.Sprint(args...)) }
-func (q quiet) Warn(args ...any)  { q.log.Debug("asynq", "text", fmt.Sprint(args...)) }
-func (q quiet) Error(args ...any) { q.log.Debug("asynq", "text", fmt.Sprint(args...)) }
-func (q quiet) Fatal(args ...any) { q.log.Error("asynq", "text", fmt.Sprint(args...)) }
+func (q quiet) Debug(args ...any) { q.log.Debug("asynq", slog.String("text", fmt.Sprint(args...))) }
+func (q quiet) Info(args ...any)  { q.log.Debug("asynq", slog.String("text", fmt.Sprint(args...))) }
+func (q quiet) Warn(args ...any)  { q.log.Debug("asynq", slog.String("text", fmt.Sprint(args...))) }
+func (q quiet) Error(args ...any) { q.log.Debug("asynq", slog.String("text", fmt.Sprint(args...))) }
+func (q quiet) Fatal(args ...any) { q.log.Error("asynq", slog.String("text", fmt.Sprint(args...))) }

@@ -127,6 +127,7 @@ func (w *way) settled(o *jobs.Outcome) {
 		w.done[o.ID] = true
 	case jobs.Dead:
 		w.dead[o.ID] = true
+	case jobs.Failed, jobs.Deferred:
 	}
 	close(w.changed)
 	w.changed = make(chan struct{})
@@ -245,7 +246,8 @@ func halt(t *testing.T, group *lifecycle.Group) {
 var all = process{relay: true, workers: true}
 
 func TestTheWholeWay(t *testing.T) {
-	onEach(t, func(t *testing.T, w *way, _ func()) {
+	t.Parallel()
+	onEach(t, func(_ *testing.T, w *way, _ func()) {
 		w.plan(400)
 		w.start(all)
 		w.someDone(100)
@@ -255,7 +257,8 @@ func TestTheWholeWay(t *testing.T) {
 }
 
 func TestRedisIsWipedInTheMiddle(t *testing.T) {
-	onEach(t, func(t *testing.T, w *way, wipe func()) {
+	t.Parallel()
+	onEach(t, func(_ *testing.T, w *way, wipe func()) {
 		w.plan(600)
 		w.start(all)
 		w.someDone(100)
@@ -333,6 +336,7 @@ func TestWorkersComeAndGo(t *testing.T) {
 
 // TestTasksWithoutAWorker plants what trouble with Redis and killed workers leave behind.
 func TestTasksWithoutAWorker(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, w *way, _ func()) {
 		ctx := t.Context()
 		client := redis.NewClient(w.options)
@@ -348,7 +352,7 @@ func TestTasksWithoutAWorker(t *testing.T) {
 		}
 		var planted []string
 		for i := range 10 { // all of the mail queue's
-			task, err := client.RPopLPush(ctx, "asynq:{mail}:pending", "asynq:{mail}:active").Result()
+			task, err := client.LMove(ctx, "asynq:{mail}:pending", "asynq:{mail}:active", "RIGHT", "LEFT").Result()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -379,6 +383,7 @@ func TestTasksWithoutAWorker(t *testing.T) {
 }
 
 func TestSweepRemovesWhatIsNobodys(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, w *way, _ func()) {
 		ctx := t.Context()
 		client := redis.NewClient(w.options)
@@ -407,6 +412,7 @@ func TestSweepRemovesWhatIsNobodys(t *testing.T) {
 }
 
 func TestFailuresAllTheWay(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, w *way, _ func()) {
 		var mended atomic.Bool
 		tries := sync.Map{}
@@ -451,6 +457,7 @@ func TestFailuresAllTheWay(t *testing.T) {
 
 // TestTheWindowIsBounded: what is in Redis never exceeds the window by more than a batch a queue.
 func TestTheWindowIsBounded(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, w *way, _ func()) {
 		client := redis.NewClient(w.options)
 		defer client.Close()
