@@ -44,7 +44,7 @@ type Carrier interface {
 // RelayLimits bound a Relay.
 type RelayLimits struct {
 	Window int           // jobs of one queue that wait in the carrier; the rest waits in the outbox
-	Heavy  int           // the same of tickets and mails, whose jobs take milliseconds each
+	Heavy  int           // the same of tickets and mails, whose jobs take milliseconds each; 0: like any
 	Held   int           // the same of a queue that is held
 	Batch  int           // jobs in one claim
 	Lease  time.Duration // after which a sent job is looked for
@@ -158,7 +158,7 @@ func (r *Relay) window(queue Queue, held bool) int {
 	switch {
 	case held:
 		return r.Limits.Held
-	case queue == Ticket || queue == Mail:
+	case r.Limits.Heavy > 0 && (queue == Ticket || queue == Mail):
 		return min(r.Limits.Heavy, r.Limits.Window)
 	}
 	return r.Limits.Window
