@@ -43,7 +43,7 @@ func (r *rush) add(n int, waited time.Duration) {
 	}
 }
 
-// late reports whether registrations had to wait since then.
+// lateSince reports whether registrations had to wait after then.
 func (r *rush) lateSince(then time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
