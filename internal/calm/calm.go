@@ -27,7 +27,7 @@ type Limits struct {
 	Export int // exports, each of which is megabytes
 }
 
-// DefaultLimits leave room for the orders of one event that is full (2,048 in the queue and 512 in the commit) beside
+// DefaultLimits leave room for the orders of one event that is full (some 3,000 in the queue and 512 in the commit) beside
 // everything else. Reads are fewer: they would only wait for a database connection. So are exports: the list of a draw of
 // 100,000 has 3.3 MB, and 64 of them fill a line of 1 Gbit/s for two seconds.
 func DefaultLimits() Limits { return Limits{All: 4096, Read: 512, Export: 64} }

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Thresholds of a drowning node. A full queue of 2,048 orders is worked off in a quarter of a second, so two seconds are no
+// Thresholds of a drowning node. A full queue is worked off in 0.4 s, so two seconds are no
 // rush but a fault; and five of them in a row are no hiccup of a disk. Between the two waits nothing changes, so a node
 // on the edge is not taken out and put back every few seconds.
 const (
