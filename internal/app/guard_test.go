@@ -169,8 +169,12 @@ func TestSpoofedForwardedFor(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			s := newShell(t, test.proxies).serve(t, "serve")
+			asks := 601 // one more than an address may cancel in a minute
+			if test.limited {
+				asks = 6000 // a slow machine gets ten a second back while it asks
+			}
 			var last asked
-			for i := range 601 { // one more than an address may cancel in a minute
+			for i := 0; i < asks && last.status != http.StatusTooManyRequests; i++ {
 				last = s.ask(t, "POST", "/api/v1/orders/0198f1c2-0000-7000-8000-000000000000/cancel", "", "X-Forwarded-For", test.forwarded(i))
 			}
 			if (last.status == http.StatusTooManyRequests) != test.limited {
@@ -214,15 +218,11 @@ func TestRedisIsKilled(t *testing.T) {
 	if a := s.register(t, "spent-key-0123456789-0002", 102, token); a.status != 403 {
 		t.Errorf("a captcha used twice without Redis: %d", a.status)
 	}
-	hammer := func() (refused int) {
-		for range 40 {
-			if s.register(t, "spent-key-0123456789-0001", 101, token).status == http.StatusTooManyRequests {
-				refused++
-			}
-		}
-		return refused
+	limited := false
+	for i := 0; i < 1000 && !limited; i++ {
+		limited = s.register(t, "spent-key-0123456789-0001", 101, token).status == http.StatusTooManyRequests
 	}
-	if hammer() == 0 {
+	if !limited {
 		t.Error("without Redis nobody is limited")
 	}
 	if a := s.ask(t, "GET", "/readyz", ""); a.status != 200 {
