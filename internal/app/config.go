@@ -36,7 +36,7 @@ type Config struct {
 	RateLimits      string   `env:"RATE_LIMITS" envDefault:"on" allowed:"on,shadow,off"`
 	LogLevel        string   `env:"LOG_LEVEL" envDefault:"info" allowed:"debug,info,warn,error"`
 	DataDirectory   string   `env:"DATA_DIRECTORY" envDefault:"data"`
-	DebugAddr       string   `env:"DEBUG_ADDR"`   // where Go's profiles are served; nowhere if empty
+	DebugAddr       string   `env:"DEBUG_ADDR"`   // where Go's profiles and a worker's metrics are served; nowhere if empty
 	CommitBatch     int      `env:"COMMIT_BATCH"` // registrations in one transaction; 1 is for measurements
 
 	// How long before opening the list of a draw closes: long enough to save the published hash before the seed is out.

@@ -37,7 +37,7 @@ func bury(t *testing.T, s *store.Store, kind jobs.Kind, n int) []int64 {
 	if err := s.PlanJobs(ctx, now, planned); err != nil {
 		t.Fatal(err)
 	}
-	claims, err := s.ClaimJobs(ctx, kind.Queue(), now, now.Add(time.Minute), n, 0)
+	claims, err := s.ClaimJobs(ctx, kind.Queue(), now, now.Add(time.Minute), jobs.Want{Send: n})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -69,7 +69,7 @@ func (workCommand) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(n.start(true), n.serveProfiles()); err != nil {
+	if err := errors.Join(n.start(true), n.serveDebug()); err != nil {
 		return errors.Join(err, n.stop(nil))
 	}
 	p.announce("Gapura's workers run")

@@ -279,7 +279,7 @@ func (n *node) serve(listener net.Listener, ready func()) error {
 	}
 	server := n.program.newServer(handler)
 	server.ReadTimeout, server.WriteTimeout, server.IdleTimeout, server.MaxHeaderBytes = readTimeout, writeTimeout, idleTimeout, maxHeaderBytes
-	if err := errors.Join(n.serveProfiles(), n.announceRush()); err != nil {
+	if err := errors.Join(n.serveDebug(), n.announceRush()); err != nil {
 		return errors.Join(err, listener.Close(), n.stop(nil))
 	}
 	lot := newParking(listener, n.work, crowded, parkAfter)
@@ -298,9 +298,9 @@ func (n *node) serve(listener net.Listener, ready func()) error {
 	return errors.Join(ignoreClosed(err), n.stop(server))
 }
 
-// serveProfiles answers /debug/pprof/ on an address of its own, which must be on this machine: profiles tell too much for
-// the public one.
-func (n *node) serveProfiles() error {
+// serveDebug answers /debug/pprof/ and /metrics on an address of its own, which must be on this machine: profiles tell too much
+// for the public one, and a worker has no other.
+func (n *node) serveDebug() error {
 	if n.program.cfg.DebugAddr == "" {
 		return nil
 	}
@@ -315,8 +315,9 @@ func (n *node) serveProfiles() error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.Handle("/metrics", n.telemetry.handler())
 	server := n.program.newServer(mux)
-	n.work.Go("profiles", func(ctx context.Context) {
+	n.work.Go("debug", func(ctx context.Context) {
 		stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 		defer stop()
 		_ = server.Serve(listener)

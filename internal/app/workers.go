@@ -98,6 +98,9 @@ const (
 	backlogEvery = 10 * time.Second
 )
 
+// localDirect is how many orders are planned in one transaction where SQLite's only writer is also the registrations': 5 ms.
+const localDirect = 100
+
 // heldJobs is how many jobs of a held queue may wait in Redis. The relay looks ten times a second, so this is a trickle that
 // takes a tenth of a processor, a ticket being 10 ms, and nothing waits for ever.
 const heldJobs = 1
@@ -116,9 +119,10 @@ func (n *node) startQueue(handlers map[jobs.Kind]worker.Handler) error {
 	served := servedQueues(handlers)
 	relay := &jobs.Relay{
 		Outbox: n.store, Queues: served, Clock: clock.System{}, Log: n.program.log, Meter: n.telemetry, Limits: jobs.DefaultRelayLimits(),
+		Direct: map[jobs.Queue]jobs.Direct{jobs.Plan: n.fulfilment.service.FollowNew},
 	}
 	if q.local != nil {
-		relay.Carrier = q.local
+		relay.Carrier, relay.Limits.Direct = q.local, localDirect
 		relay.Held = func(q jobs.Queue) bool { return q != jobs.Payment && n.telemetry.rush.rate() >= stampedeFrom }
 		n.work.Go("workers", func(ctx context.Context) { n.workLocally(ctx, q.local, runner, served) })
 	} else {

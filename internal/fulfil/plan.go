@@ -7,6 +7,7 @@ import (
 
 	"gapura/internal/id"
 	"gapura/internal/jobs"
+	"gapura/internal/money"
 	"gapura/internal/notify"
 	"gapura/internal/registration"
 )
@@ -21,10 +22,20 @@ type Ticket struct {
 	Void     bool
 }
 
+// Order is what a plan depends on. It is read for every order at the opening, so it leaves out who takes part.
+type Order struct {
+	ID        id.ID
+	EventID   int64
+	Status    registration.Status
+	Version   int
+	Total     money.Rupiah
+	Positions []int // of the participants
+}
+
 // Follow is an order as it stands, with its tickets, and the job that asks what follows.
 type Follow struct {
 	Job     jobs.Job
-	Order   registration.Order
+	Order   Order
 	Tickets []Ticket // by position
 }
 
@@ -70,21 +81,20 @@ func Decide(now time.Time, f Follow) Plan {
 	return p
 }
 
-func (p *Plan) add(o registration.Order, kind jobs.Kind, arg string) {
+func (p *Plan) add(o Order, kind jobs.Kind, arg string) {
 	p.Jobs = append(p.Jobs, jobs.New{Kind: kind, EventID: o.EventID, Order: o.ID, Version: o.Version, Arg: arg})
 }
 
-func (p *Plan) mail(o registration.Order, kind notify.Kind) { p.add(o, jobs.MailSend, string(kind)) }
+func (p *Plan) mail(o Order, kind notify.Kind) { p.add(o, jobs.MailSend, string(kind)) }
 
 // missing lists the tickets that a confirmed order does not have.
-func missing(now time.Time, o registration.Order, have []Ticket) []Ticket {
+func missing(now time.Time, o Order, have []Ticket) []Ticket {
 	byPosition := map[int]Ticket{}
 	for _, t := range have {
 		byPosition[t.Position] = t
 	}
 	var issue []Ticket
-	for i := range o.Participants {
-		position := o.Participants[i].Position
+	for _, position := range o.Positions {
 		t, exists := byPosition[position]
 		if exists && !t.Void {
 			continue

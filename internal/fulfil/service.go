@@ -70,6 +70,8 @@ type Store interface {
 	// Follow locks the orders of the jobs, has decide plan what follows from each, and writes the plans and the end of the
 	// jobs in one transaction.
 	Follow(ctx context.Context, now time.Time, batch []jobs.Job, decide func(Follow) Plan) error
+	// FollowNew does the same with at most n new jobs of jobs.Plan that nobody has claimed, and returns them.
+	FollowNew(ctx context.Context, now time.Time, n int, decide func(Follow) Plan) ([]jobs.Job, error)
 	Tickets(ctx context.Context, order id.ID) ([]Ticket, error)
 	// NumberInvoices gives every order of the batch its number, the same one if it has one, in one transaction.
 	NumberInvoices(ctx context.Context, batch []InvoiceNumber) ([]InvoiceNumber, error)
@@ -148,6 +150,12 @@ func join[In, Out any](g *gather.Gatherer[*call[In, Out]], in In) (Out, error) {
 func (s *Service) Follow(_ context.Context, j jobs.Job) error {
 	_, err := join(s.follows, j)
 	return err
+}
+
+// FollowNew implements jobs.Direct for jobs.Plan.
+func (s *Service) FollowNew(ctx context.Context, n int) ([]jobs.Job, error) {
+	now := s.Clock.Now()
+	return s.Store.FollowNew(ctx, now, n, func(f Follow) Plan { return Decide(now, f) })
 }
 
 func (s *Service) followMany(ctx context.Context, calls []*call[jobs.Job, struct{}]) {

@@ -15,12 +15,23 @@ type Claims struct {
 	Check []Sending // sent before, and their lease ended: to be sent again if the queue has lost them
 }
 
+// Want says which jobs are to be claimed.
+type Want struct {
+	Send  int  // at most so many that are to be sent
+	Check int  // at most so many that were sent and whose lease has ended
+	Ended bool // of those to be sent only such whose delay has ended: somebody else does the new ones
+}
+
+// Direct does at most n new jobs of a queue where it is called, all in one transaction, and returns them. It suits jobs that are
+// nothing but a few rows: the way through the carrier costs each of them more than all that it does.
+type Direct func(ctx context.Context, n int) ([]Job, error)
+
 // Outbox is the truth about what is to be done.
 type Outbox interface {
 	// DueQueues returns those of queues that have a job whose moment has come.
 	DueQueues(ctx context.Context, now time.Time, queues []Queue) ([]Queue, error)
-	// ClaimJobs leases due jobs until then: at most send that are to be sent, and at most check that were.
-	ClaimJobs(ctx context.Context, queue Queue, now, until time.Time, send, check int) (Claims, error)
+	// ClaimJobs leases due jobs until then.
+	ClaimJobs(ctx context.Context, queue Queue, now, until time.Time, want Want) (Claims, error)
 	// ResendJobs counts another sending of checked jobs whose lease is still that one, and returns them as they are now.
 	ResendJobs(ctx context.Context, checked []Sending, until time.Time) ([]Sending, error)
 	// PostponeJobs counts a sending as ResendJobs does, and lets the jobs wait until then.
@@ -45,15 +56,16 @@ type Carrier interface {
 type RelayLimits struct {
 	Window int           // jobs of one queue that wait in the carrier; the rest waits in the outbox
 	Heavy  int           // the same of tickets and mails, whose jobs take milliseconds each; 0: like any
-	Held   int           // the same of a queue that is held
+	Held   int           // the same of a queue that is held, and what is done directly in one pass
 	Batch  int           // jobs in one claim
+	Direct int           // jobs that are done at once instead of being sent
 	Lease  time.Duration // after which a sent job is looked for
 	Idle   time.Duration // between two looks when there is nothing to do
 }
 
 // DefaultRelayLimits returns what serves a rush: a window of half a second's jobs a queue.
 func DefaultRelayLimits() RelayLimits {
-	return RelayLimits{Window: 2000, Heavy: 100, Batch: 500, Lease: 12 * time.Second, Idle: 100 * time.Millisecond}
+	return RelayLimits{Window: 2000, Heavy: 100, Batch: 500, Direct: 500, Lease: 12 * time.Second, Idle: 100 * time.Millisecond}
 }
 
 // Relay keeps a window of the outbox's jobs in the carrier. Several may run at once.
@@ -66,6 +78,7 @@ type Relay struct {
 	Meter   Meter
 	Limits  RelayLimits
 	Held    func(q Queue) bool // a queue of which next to nothing is sent now; nil: none
+	Direct  map[Queue]Direct   // queues whose new jobs are done here. Those that fail go through the carrier, each for itself
 	Shared  bool               // workers of other processes may be doing what a carrier that was wiped had held
 
 	trouble bool // was reported
@@ -177,9 +190,18 @@ func (r *Relay) hasty() []Queue {
 func (r *Relay) serve(ctx context.Context, queue Queue, room int) (full bool, err error) {
 	now := r.Clock.Now()
 	batch := max(min(room, r.Limits.Batch), 0)
-	claims, err := r.Outbox.ClaimJobs(ctx, queue, now, now.Add(r.Limits.Lease), batch, r.Limits.Batch)
+	want := Want{Send: batch, Check: r.Limits.Batch}
+	done, failed := 0, error(nil)
+	if direct := r.Direct[queue]; direct != nil && batch > 0 {
+		done, failed = r.doDirectly(ctx, direct, min(room, r.Limits.Direct))
+		want.Ended = failed == nil
+	}
+	claims, err := r.Outbox.ClaimJobs(ctx, queue, now, now.Add(r.Limits.Lease), want)
 	if err != nil {
 		return false, err
+	}
+	if failed != nil { // with a database that is away the claim would have failed too
+		r.Log.Warn("many jobs at once could not be done: they are done one by one", slog.Any("queue", queue), slog.Any("error", failed))
 	}
 	if err := r.send(ctx, queue, claims.Send, false); err != nil {
 		return false, err
@@ -187,7 +209,21 @@ func (r *Relay) serve(ctx context.Context, queue Queue, room int) (full bool, er
 	if err := r.check(ctx, queue, claims.Check); err != nil {
 		return false, err
 	}
-	return (batch > 0 && len(claims.Send) == batch) || len(claims.Check) == r.Limits.Batch, nil
+	return (done > 0 && done == r.Limits.Direct) || (batch > 0 && len(claims.Send) == batch) || len(claims.Check) == r.Limits.Batch, nil
+}
+
+func (r *Relay) doDirectly(ctx context.Context, direct Direct, n int) (int, error) {
+	begin := r.Clock.Now()
+	done, err := direct(ctx, n)
+	if err != nil {
+		return 0, err
+	}
+	took := r.Clock.Now().Sub(begin)
+	for i := range done {
+		r.Meter.JobStarted(done[i].Kind, max(begin.Sub(done[i].Created), 0))
+		r.Meter.JobEnded(done[i].Kind, Done, took)
+	}
+	return len(done), nil
 }
 
 func (r *Relay) send(ctx context.Context, queue Queue, sendings []Sending, again bool) error {

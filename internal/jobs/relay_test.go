@@ -2,6 +2,7 @@ package jobs_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"testing"
@@ -18,9 +19,9 @@ func (f full) DueQueues(_ context.Context, _ time.Time, queues []jobs.Queue) ([]
 	return queues, nil
 }
 
-func (f full) ClaimJobs(_ context.Context, q jobs.Queue, _, _ time.Time, send, _ int) (jobs.Claims, error) {
-	f[q] = send
-	return jobs.Claims{Send: make([]jobs.Sending, send)}, nil
+func (f full) ClaimJobs(_ context.Context, q jobs.Queue, _, _ time.Time, want jobs.Want) (jobs.Claims, error) {
+	f[q] = want.Send
+	return jobs.Claims{Send: make([]jobs.Sending, want.Send)}, nil
 }
 
 func (f full) ResendJobs(context.Context, []jobs.Sending, time.Time) ([]jobs.Sending, error) {
@@ -80,4 +81,52 @@ func TestAHeldQueueTrickles(t *testing.T) {
 			}
 		})
 	}
+}
+
+// New jobs of a direct queue are done where they lie and not sent; if they cannot be done together they go the usual way.
+func TestDirectJobsAreNotSent(t *testing.T) {
+	t.Parallel()
+	limits := jobs.RelayLimits{Window: 2000, Held: 3, Batch: 500, Direct: 200}
+	for name, test := range map[string]struct {
+		held  bool
+		there int // new jobs
+		err   error
+		asked int
+		want  jobs.Want
+		more  bool
+	}{
+		"many":   {there: 1000, asked: 200, want: jobs.Want{Send: 500, Check: 500, Ended: true}, more: true},
+		"few":    {there: 7, asked: 200, want: jobs.Want{Send: 500, Check: 500, Ended: true}},
+		"none":   {asked: 200, want: jobs.Want{Send: 500, Check: 500, Ended: true}},
+		"rush":   {held: true, there: 1000, asked: 3, want: jobs.Want{Send: 3, Check: 500, Ended: true}},
+		"failed": {there: 1000, asked: 200, err: errors.New("one of them cannot be read"), want: jobs.Want{Send: 500, Check: 500}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			outbox, asked := &wanted{full: full{}}, 0
+			r := jobs.Relay{
+				Outbox: outbox, Carrier: carried{}, Queues: []jobs.Queue{jobs.Plan}, Clock: clock.System{}, Log: slog.New(slog.DiscardHandler),
+				Meter: silent{}, Limits: limits, Held: func(jobs.Queue) bool { return test.held },
+				Direct: map[jobs.Queue]jobs.Direct{jobs.Plan: func(_ context.Context, n int) ([]jobs.Job, error) {
+					asked = n
+					return make([]jobs.Job, min(n, test.there)), test.err
+				}},
+			}
+			more, err := r.Pass(t.Context())
+			if err != nil || more != test.more || asked != test.asked || outbox.want != test.want {
+				t.Errorf("%d done directly, claimed %+v, more: %v, %v; want %d, %+v", asked, outbox.want, more, err, test.asked, test.want)
+			}
+		})
+	}
+}
+
+// wanted notes what is claimed and has nothing.
+type wanted struct {
+	full
+	want jobs.Want
+}
+
+func (w *wanted) ClaimJobs(_ context.Context, _ jobs.Queue, _, _ time.Time, want jobs.Want) (jobs.Claims, error) {
+	w.want = want
+	return jobs.Claims{}, nil
 }

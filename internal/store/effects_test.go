@@ -76,7 +76,7 @@ func (a *aftermath) follow(t *testing.T) {
 
 func (a *aftermath) claim(t *testing.T, q jobs.Queue) []jobs.Job {
 	t.Helper()
-	claims, err := a.ClaimJobs(t.Context(), q, conformance.Opening.AddDate(1, 0, 0), conformance.Opening.AddDate(2, 0, 0), 1000, 0)
+	claims, err := a.ClaimJobs(t.Context(), q, conformance.Opening.AddDate(1, 0, 0), conformance.Opening.AddDate(2, 0, 0), jobs.Want{Send: 1000})
 	must(t, err)
 	all := make([]jobs.Job, len(claims.Send))
 	for i, s := range claims.Send {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -64,32 +65,64 @@ func (s *Store) EventByID(ctx context.Context, eventID int64) (*event.Event, err
 // the opening.
 func (s *Store) Follow(ctx context.Context, now time.Time, batch []jobs.Job, decide func(fulfil.Follow) fulfil.Plan) error {
 	return s.contended(ctx, func(tx bun.Tx) error {
-		follows, err := s.follows(ctx, tx, batch)
-		if err != nil {
+		newest := newestJobs(batch)
+		if err := s.stillThere(ctx, tx, newest); err != nil {
 			return err
 		}
-		var planned []jobs.New
-		var issue []fulfil.Ticket
-		var void []id.ID
-		for _, f := range follows {
-			plan := decide(f)
-			planned = append(planned, plan.Jobs...)
-			issue = append(issue, plan.Issue...)
-			if plan.Void {
-				void = append(void, f.Order.ID)
-			}
-		}
-		if err := issueTickets(ctx, tx, issue); err != nil {
-			return err
-		}
-		if err := voidTickets(ctx, tx, void); err != nil {
-			return err
-		}
-		if err := addJobs(ctx, tx, now, planned); err != nil {
-			return err
-		}
-		return finishJobs(ctx, tx, jobIDs(batch), nil)
+		return s.follow(ctx, tx, now, batch, newest, decide)
 	})
+}
+
+// FollowNew implements fulfil.Store.
+func (s *Store) FollowNew(ctx context.Context, now time.Time, n int, decide func(fulfil.Follow) fulfil.Plan) ([]jobs.Job, error) {
+	var batch []jobs.Job
+	err := s.contended(ctx, func(tx bun.Tx) error {
+		batch = nil
+		rows, err := s.lockJobs(ctx, tx, "next_at = ?", jobs.Plan, 0, n)
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		batch = make([]jobs.Job, len(rows))
+		for i := range rows {
+			batch[i] = rows[i].job()
+		}
+		return s.follow(ctx, tx, now, batch, newestJobs(batch), decide)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return batch, nil
+}
+
+// follow plans what follows from the newest jobs and ends all of the batch.
+func (s *Store) follow(ctx context.Context, tx bun.Tx, now time.Time, batch []jobs.Job, newest map[id.ID]jobs.Job,
+	decide func(fulfil.Follow) fulfil.Plan,
+) error {
+	follows, err := s.follows(ctx, tx, newest)
+	if err != nil {
+		return err
+	}
+	var planned []jobs.New
+	var issue []fulfil.Ticket
+	var void []id.ID
+	for _, f := range follows {
+		plan := decide(f)
+		planned = append(planned, plan.Jobs...)
+		issue = append(issue, plan.Issue...)
+		if plan.Void {
+			void = append(void, f.Order.ID)
+		}
+	}
+	if err := issueTickets(ctx, tx, issue); err != nil {
+		return err
+	}
+	if err := voidTickets(ctx, tx, void); err != nil {
+		return err
+	}
+	if err := addJobs(ctx, tx, now, planned); err != nil {
+		return err
+	}
+	return finishJobs(ctx, tx, jobIDs(batch), nil)
 }
 
 func jobIDs(batch []jobs.Job) []int64 {
@@ -100,28 +133,39 @@ func jobIDs(batch []jobs.Job) []int64 {
 	return ids
 }
 
-// follows reads the orders of the jobs that still exist. Two jobs about one order, of two of its states, may come together;
-// the newer is the one that plans.
-func (s *Store) follows(ctx context.Context, tx bun.Tx, batch []jobs.Job) ([]fulfil.Follow, error) {
-	newest := map[id.ID]jobs.Job{}
+// newestJobs are those that plan: two jobs about one order, of two of its states, may come together.
+func newestJobs(batch []jobs.Job) map[id.ID]jobs.Job {
+	newest := make(map[id.ID]jobs.Job, len(batch))
 	for _, j := range batch {
 		if known, ok := newest[j.Order]; !ok || known.Version < j.Version {
 			newest[j.Order] = j
 		}
 	}
-	ids := make([]id.ID, 0, len(newest))
-	for order := range newest {
-		ids = append(ids, order)
+	return newest
+}
+
+// followedRow is what planning needs of an order.
+type followedRow struct {
+	ID      id.ID
+	EventID int64
+	Status  string
+	Version int
+	Total   int64
+}
+
+// follows locks and reads the orders of the jobs.
+func (s *Store) follows(ctx context.Context, tx bun.Tx, newest map[id.ID]jobs.Job) ([]fulfil.Follow, error) {
+	if len(newest) == 0 {
+		return nil, nil
 	}
-	if err := s.stillThere(ctx, tx, newest); err != nil {
-		return nil, err
-	}
-	var rows []orderRow
-	err := tx.NewRaw("SELECT * FROM orders WHERE id IN (?) ORDER BY id"+s.dialect.forUpdate, bun.List(rawIDs(ids))).Scan(ctx, &rows)
+	ids := slices.Collect(maps.Keys(newest))
+	var rows []followedRow
+	err := tx.NewRaw("SELECT id, event_id, status, version, total FROM orders WHERE id IN (?) ORDER BY id"+s.dialect.forUpdate,
+		bun.List(rawIDs(ids))).Scan(ctx, &rows)
 	if err != nil {
 		return nil, fmt.Errorf("lock orders: %w", err)
 	}
-	orders, err := withParticipants(ctx, tx, rows)
+	positions, err := positionsOf(ctx, tx, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -129,13 +173,31 @@ func (s *Store) follows(ctx context.Context, tx bun.Tx, batch []jobs.Job) ([]ful
 	if err != nil {
 		return nil, err
 	}
-	var follows []fulfil.Follow
-	for _, o := range orders {
-		if j, ok := newest[o.ID]; ok {
-			follows = append(follows, fulfil.Follow{Job: j, Order: o, Tickets: tickets[o.ID]})
-		}
+	follows := make([]fulfil.Follow, len(rows))
+	for i, r := range rows {
+		follows[i] = fulfil.Follow{Job: newest[r.ID], Tickets: tickets[r.ID], Order: fulfil.Order{
+			ID: r.ID, EventID: r.EventID, Status: registration.Status(r.Status), Version: r.Version, Total: money.Rupiah(r.Total),
+			Positions: positions[r.ID],
+		}}
 	}
 	return follows, nil
+}
+
+func positionsOf(ctx context.Context, tx bun.Tx, orders []id.ID) (map[id.ID][]int, error) {
+	var rows []struct {
+		OrderID  id.ID
+		Position int
+	}
+	err := tx.NewRaw("SELECT order_id, position FROM participants WHERE order_id IN (?) ORDER BY order_id, position",
+		bun.List(rawIDs(orders))).Scan(ctx, &rows)
+	if err != nil {
+		return nil, fmt.Errorf("read positions: %w", err)
+	}
+	positions := make(map[id.ID][]int, len(orders))
+	for _, r := range rows {
+		positions[r.OrderID] = append(positions[r.OrderID], r.Position)
+	}
+	return positions, nil
 }
 
 // stillThere drops the jobs that somebody else has done: a second plan would make a second mail.

@@ -141,16 +141,16 @@ func (s *Store) DueQueues(ctx context.Context, now time.Time, queues []jobs.Queu
 
 // ClaimJobs implements jobs.Outbox. Delays and leases that have ended come before new jobs, so that a flood of new ones
 // delays no retry.
-func (s *Store) ClaimJobs(ctx context.Context, queue jobs.Queue, now, until time.Time, send, check int) (jobs.Claims, error) {
+func (s *Store) ClaimJobs(ctx context.Context, queue jobs.Queue, now, until time.Time, want jobs.Want) (jobs.Claims, error) {
 	var claims jobs.Claims
 	err := s.contended(ctx, func(tx bun.Tx) error {
 		claims = jobs.Claims{}
-		ended, err := s.lockJobs(ctx, tx, "next_at > 0 AND next_at <= ?", queue, milliseconds(now), send+check)
+		ended, err := s.lockJobs(ctx, tx, "next_at > 0 AND next_at <= ?", queue, milliseconds(now), want.Send+want.Check)
 		if err != nil {
 			return err
 		}
-		toSend, toCheck := splitEnded(ended, send, check)
-		if room := send - len(toSend); room > 0 {
+		toSend, toCheck := splitEnded(ended, want.Send, want.Check)
+		if room := want.Send - len(toSend); room > 0 && !want.Ended {
 			fresh, err := s.lockJobs(ctx, tx, "next_at = ?", queue, 0, room)
 			if err != nil {
 				return err

@@ -57,7 +57,7 @@ func (o *outbox) planned(planned ...jobs.New) {
 
 func (o *outbox) claim(queue jobs.Queue, send, check int) jobs.Claims {
 	o.t.Helper()
-	c, err := o.ClaimJobs(o.t.Context(), queue, o.now, o.now.Add(testLease), send, check)
+	c, err := o.ClaimJobs(o.t.Context(), queue, o.now, o.now.Add(testLease), jobs.Want{Send: send, Check: check})
 	if err != nil {
 		o.t.Fatal(err)
 	}
@@ -166,7 +166,7 @@ func TestClaimsOfSeveralRelaysNeverOverlap(t *testing.T) {
 		for range relays {
 			wg.Go(func() {
 				for {
-					c, err := o.ClaimJobs(t.Context(), jobs.Mail, o.now, o.now.Add(testLease), 25, 25)
+					c, err := o.ClaimJobs(t.Context(), jobs.Mail, o.now, o.now.Add(testLease), jobs.Want{Send: 25, Check: 25})
 					if err != nil {
 						t.Error(err)
 						return

@@ -100,7 +100,7 @@ func TestACodesMailIsPlannedWithIt(t *testing.T) {
 		if err != nil || strings.Contains(string(kept.Sealed), "siti") || strings.Contains(string(kept.Sealed), code) {
 			t.Errorf("the row tells the address or the code: %q %v", kept.Sealed, err)
 		}
-		claims, err := s.ClaimJobs(t.Context(), jobs.Mail, now.Add(time.Hour), now.Add(2*time.Hour), 10, 10)
+		claims, err := s.ClaimJobs(t.Context(), jobs.Mail, now.Add(time.Hour), now.Add(2*time.Hour), jobs.Want{Send: 10, Check: 10})
 		if err != nil || len(claims.Send) != 2 {
 			t.Fatalf("%d mails are planned: %v", len(claims.Send), err)
 		}

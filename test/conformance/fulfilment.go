@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"gapura/internal/fulfil"
 	"gapura/internal/id"
@@ -33,6 +34,8 @@ func Fulfilment(t *testing.T, fresh func(t *testing.T) *Database) {
 		{"two jobs about one order", fulfilNewest},
 		{"two workers with one job", fulfilRace},
 		{"a plan is all or nothing", fulfilRollback},
+		{"new jobs are followed where they lie", fulfilNew},
+		{"several take the new jobs", fulfilNewRace},
 		{"tickets that are void and issued again", fulfilVoid},
 		{"invoice numbers have no gap", fulfilNumbers},
 		{"every seller and year counts from one", fulfilBooks},
@@ -83,7 +86,7 @@ func (w *works) confirmed(t *testing.T, n int) ([]registration.Order, []jobs.Job
 // jobs claims every job of a kind.
 func (w *works) jobs(t *testing.T, kind jobs.Kind) []jobs.Job {
 	t.Helper()
-	claims, err := w.ClaimJobs(t.Context(), kind.Queue(), Opening.AddDate(1, 0, 0), Opening.AddDate(1, 0, 1), 10_000, 0)
+	claims, err := w.ClaimJobs(t.Context(), kind.Queue(), Opening.AddDate(1, 0, 0), Opening.AddDate(1, 0, 1), jobs.Want{Send: 10_000})
 	must(t, err)
 	var all []jobs.Job
 	for _, s := range claims.Send {
@@ -112,7 +115,7 @@ func fulfilPlans(t *testing.T, w *works) {
 	}
 	tickets, err := w.Tickets(t.Context(), orders[0].ID)
 	want := []fulfil.Ticket{{Order: orders[0].ID, Position: 1, EventID: w.eventID, Serial: 1, IssuedAt: Opening}}
-	if diff := cmp.Diff(want, tickets); diff != "" || err != nil {
+	if diff := gocmp.Diff(want, tickets); diff != "" || err != nil {
 		t.Errorf("tickets: %v (-want +got):\n%s", err, diff)
 	}
 	if n := w.count(t, "SELECT COUNT(*) FROM outbox WHERE kind = 'order.placed'"); n != 0 {
@@ -197,6 +200,70 @@ func fulfilRollback(t *testing.T, w *works) {
 	must(t, w.follow(t, planned...))
 }
 
+// unclaim makes planning jobs new again.
+func (w *works) unclaim(t *testing.T, planned []jobs.Job) {
+	t.Helper()
+	for _, j := range planned {
+		w.database.Exec(t, "UPDATE outbox SET next_at = 0, leased = 0, sends = 0 WHERE id = ?", j.ID)
+	}
+}
+
+// followNew plans at most n new jobs with the rules of the product, and returns the numbers of their rows.
+func (w *works) followNew(t *testing.T, n int) []int64 {
+	t.Helper()
+	done, err := w.FollowNew(t.Context(), Opening, n, func(f fulfil.Follow) fulfil.Plan { return fulfil.Decide(Opening, f) })
+	if err != nil {
+		t.Errorf("follow new jobs: %v", err)
+	}
+	ids := make([]int64, len(done))
+	for i, j := range done {
+		ids[i] = j.ID
+	}
+	return ids
+}
+
+func fulfilNew(t *testing.T, w *works) {
+	orders, planned := w.confirmed(t, 30)
+	slices.SortFunc(planned, func(a, b jobs.Job) int { return cmp.Compare(a.ID, b.ID) })
+	w.unclaim(t, planned[:20]) // the other ten are a worker's
+	_, err := w.FollowNew(t.Context(), Opening, 15, func(f fulfil.Follow) fulfil.Plan {
+		p := fulfil.Decide(Opening, f)
+		p.Issue = append(p.Issue, p.Issue...)
+		return p
+	})
+	if tickets := w.count(t, "SELECT COUNT(*) FROM tickets"); err == nil || tickets != 0 {
+		t.Errorf("a participant with two tickets: %v, %d are written", err, tickets)
+	}
+	for _, want := range [][]jobs.Job{planned[:15], planned[15:20], nil} {
+		ids := make([]int64, len(want))
+		for i, j := range want {
+			ids[i] = j.ID
+		}
+		if got := w.followNew(t, 15); !slices.Equal(got, ids) {
+			t.Errorf("followed %v, want %v", got, ids)
+		}
+	}
+	if tickets, left := w.count(t, "SELECT COUNT(*) FROM tickets"), w.count(t, "SELECT COUNT(*) FROM outbox"); tickets != 20 || left != 50 {
+		t.Errorf("%d tickets, %d jobs of %d orders", tickets, left, len(orders))
+	}
+}
+
+func fulfilNewRace(t *testing.T, w *works) {
+	_, planned := w.confirmed(t, 200)
+	w.unclaim(t, planned)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for len(w.followNew(t, 17)) > 0 {
+			}
+		})
+	}
+	wg.Wait()
+	if tickets, left := w.count(t, "SELECT COUNT(*) FROM tickets"), w.count(t, "SELECT COUNT(*) FROM outbox"); tickets != 200 || left != 400 {
+		t.Errorf("%d tickets, %d jobs", tickets, left)
+	}
+}
+
 func fulfilVoid(t *testing.T, w *works) {
 	orders, planned := w.confirmed(t, 3)
 	must(t, w.follow(t, planned...))
@@ -215,7 +282,7 @@ func fulfilVoid(t *testing.T, w *works) {
 	slices.SortFunc(got, func(a, b fulfil.Voided) int { return strings.Compare(a.Order.String(), b.Order.String()) })
 	want := []fulfil.Voided{{Order: orders[0].ID, Position: 1, Serial: 1}, {Order: orders[1].ID, Position: 1, Serial: 1}}
 	slices.SortFunc(want, func(a, b fulfil.Voided) int { return strings.Compare(a.Order.String(), b.Order.String()) })
-	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+	if diff := gocmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("void: %v (-want +got):\n%s", err, diff)
 	}
 	again, err := w.Tickets(t.Context(), orders[1].ID)
@@ -291,7 +358,7 @@ func fulfilBooks(t *testing.T, w *works) {
 		given = append(given, fmt.Sprintf("%s %d/%d", in.Organiser, in.Year, in.Number))
 	}
 	want := []string{"Yayasan 2026/1", "Yayasan 2026/2", "yayasan 2026/1", "Yayasan 2027/1", " 2026/1", "ヤヤサン 2026/1"}
-	if diff := cmp.Diff(want, given); diff != "" {
+	if diff := gocmp.Diff(want, given); diff != "" {
 		t.Errorf("numbers (-want +got):\n%s", diff)
 	}
 	// An invoice keeps its number when the order is asked for in another year.
@@ -321,7 +388,7 @@ func fulfilDocuments(t *testing.T, w *works) {
 	newest := keep(3, binary, jobs.Job{})
 	keep(2, []byte("rendered late"), planned[1])
 	got, err := w.Document(t.Context(), orders[0].ID, fulfil.TicketsPDF)
-	if diff := cmp.Diff(newest, got); diff != "" || err != nil {
+	if diff := gocmp.Diff(newest, got); diff != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%.300s", err, diff)
 	}
 	if n := w.count(t, "SELECT COUNT(*) FROM outbox"); n != 0 {
@@ -363,7 +430,7 @@ func fulfilReceipt(t *testing.T, w *works) {
 		Method: "gopay", Reference: attempts[1].TransactionID, PaidAt: attempts[1].PaidAt, Refunded: 3 * money.Rupiah(2+3),
 	}
 	got, err := w.Receipt(t.Context(), o.ID)
-	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+	if diff := gocmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
 }
