@@ -249,20 +249,28 @@ func (e *Engine) Events() []Live {
 	return all
 }
 
-// Event returns the published event with that slug, or a no_such_event fault.
-func (e *Engine) Event(slug string) (Live, error) {
+func (e *Engine) lane(slug string) (*lane, error) {
 	l, ok := e.lanes.Load().bySlug[slug]
 	if !ok {
-		return Live{}, fault.New(fault.NoSuchEvent)
+		return nil, fault.New(fault.NoSuchEvent)
+	}
+	return l, nil
+}
+
+// Event returns the published event with that slug, or a no_such_event fault.
+func (e *Engine) Event(slug string) (Live, error) {
+	l, err := e.lane(slug)
+	if err != nil {
+		return Live{}, err
 	}
 	return l.view(), nil
 }
 
 // Definition returns the published event with that slug as its file says, or a no_such_event fault.
 func (e *Engine) Definition(slug string) (Stored, error) {
-	l, ok := e.lanes.Load().bySlug[slug]
-	if !ok {
-		return Stored{}, fault.New(fault.NoSuchEvent)
+	l, err := e.lane(slug)
+	if err != nil {
+		return Stored{}, err
 	}
 	return *l.stored.Load(), nil
 }
@@ -270,9 +278,9 @@ func (e *Engine) Definition(slug string) (Stored, error) {
 // Shed returns the fault that a request with this key would meet before it is worth reading its body: the event's queue is
 // full and the key has no order that this node remembers. Otherwise it returns nil.
 func (e *Engine) Shed(slug, rawKey string) error {
-	l, ok := e.lanes.Load().bySlug[slug]
-	if !ok || !l.full() && !e.hangs.Load() {
-		return nil
+	l, err := e.lane(slug)
+	if err != nil || !l.full() && !e.hangs.Load() {
+		return nil //nolint:nilerr // without an event the queue is no reason to refuse
 	}
 	if key, ok := KeyOf(rawKey); ok && e.recent.has(key) {
 		return nil
@@ -281,21 +289,21 @@ func (e *Engine) Shed(slug, rawKey string) error {
 }
 
 // Register returns once the order is durable.
-func (e *Engine) Register(ctx context.Context, slug, rawKey string, request Request) (Receipt, error) {
+func (e *Engine) Register(ctx context.Context, slug, rawKey string, request Request) (receipt Receipt, err error) {
 	key, ok := KeyOf(rawKey)
 	if !ok {
-		return Receipt{}, fault.New(fault.KeyMissing)
+		return receipt, fault.New(fault.KeyMissing)
 	}
-	l, ok := e.lanes.Load().bySlug[slug]
-	if !ok {
-		return Receipt{}, fault.New(fault.NoSuchEvent)
+	l, err := e.lane(slug)
+	if err != nil {
+		return receipt, err
 	}
 	mark := fingerprint(slug, &request)
-	if e.recent.has(key) {
-		return e.repeat(key, mark)
+	if receipt, ok, err = e.repeat(key, mark); ok {
+		return receipt, err
 	}
 	if e.hangs.Load() {
-		return Receipt{}, l.refuse(l.overloaded(errHangs))
+		return receipt, l.refuse(l.overloaded(errHangs))
 	}
 	f, leader := e.flights.join(key, mark)
 	if !leader {
@@ -306,13 +314,13 @@ func (e *Engine) Register(ctx context.Context, slug, rawKey string, request Requ
 	return f.receipt, f.err
 }
 
-// repeat answers a request whose key has an order that this node remembers.
-func (e *Engine) repeat(key Key, mark Fingerprint) (Receipt, error) {
-	existing, ok := e.recent.get(key)
-	if !ok { // forgotten a moment ago
-		return Receipt{}, fault.New(fault.Overloaded).After(jitter())
+// repeat answers a request if its key has an order that this node remembers.
+func (e *Engine) repeat(key Key, mark Fingerprint) (receipt Receipt, known bool, err error) {
+	existing, known := e.recent.get(key)
+	if known {
+		receipt, err = replay(existing, mark)
 	}
-	return replay(existing, mark)
+	return receipt, known, err
 }
 
 func replay(existing KeyedOrder, mark Fingerprint) (Receipt, error) {
