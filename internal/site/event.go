@@ -22,6 +22,7 @@ type eventView struct {
 	Opens       moment
 	Closes      moment
 	Notice      string // what stands in the way of registering; "" if nothing does
+	Returns     string // when places of a category may return while others are on sale
 	FormLink    string // of the waiting room where there is one
 	Room        bool
 	Categories  []categoryCard
@@ -88,13 +89,13 @@ func (s *Site) eventView(say words, live registration.Live) (eventView, error) {
 	if err != nil {
 		return eventView{}, err
 	}
-	state := live.Availability.State
+	state := saleOf(live)
 	return eventView{
 		Slug: e.Slug, Name: e.Name.In(say.lang), Venue: e.Venue.Name, City: e.Venue.City,
 		Start: say.moment(e.StartsAt, zone), State: say.stateBadge(live),
 		Upcoming: state == registration.StateUpcoming, Open: state == registration.StateOpen,
 		Opens: say.moment(e.Rules.OpensAt, zone), Closes: say.moment(e.Rules.ClosesAt, zone),
-		Notice: say.notice(live), FormLink: s.entry(say, live), Room: s.hasRoom(live),
+		Notice: say.notice(live), Returns: say.returns(live), FormLink: s.entry(say, live), Room: s.hasRoom(live),
 		Categories: say.categoryCards(live, s.config.Clock.Now()), About: about,
 		Schedule: say.schedule(e), Rules: say.rules(e),
 	}, nil
@@ -103,7 +104,7 @@ func (s *Site) eventView(say words, live registration.Live) (eventView, error) {
 // notice says why nobody can register now, and until when; "" if everybody can.
 func (w words) notice(live registration.Live) string {
 	e := live.Event
-	switch live.Availability.State {
+	switch saleOf(live) {
 	case registration.StateClosed:
 		return w.T("event.closed_at", "when", w.moment(e.Rules.ClosesAt, e.Location()).Full()) + "."
 	case registration.StateSoldOut:
@@ -119,6 +120,17 @@ func (w words) notice(live registration.Live) string {
 	}
 }
 
+// returns says that some categories are sold out only until a hold ends; "" if none is, or if that is what the notice says.
+func (w words) returns(live registration.Live) string {
+	if saleOf(live) != registration.StateOpen || !mayReturn(live) {
+		return ""
+	}
+	if live.NextExpiry.IsZero() {
+		return w.T("event.held_some")
+	}
+	return w.T("event.held_some") + " " + w.T("event.held_until", "when", w.moment(live.NextExpiry, live.Event.Location()).Full())
+}
+
 func (w words) categoryCards(live registration.Live, now time.Time) []categoryCard {
 	cards := make([]categoryCard, 0, len(live.Event.Categories))
 	for i := range live.Event.Categories {
@@ -132,7 +144,10 @@ func (w words) categoryCard(live registration.Live, c *event.Category, now time.
 	tier := tierNow(live, c)
 	card := categoryCard{
 		ID: c.ID, Name: c.Name.In(w.lang), Price: w.price(c.PriceOf(tier)), Ages: w.ages(c),
-		Level: w.levelBadge(known.Level), Gone: known.Level == registration.SoldOut || known.Level == registration.Held,
+		Level: w.levelBadge(known.Level), Gone: gone(known.Level),
+	}
+	if live.Availability.State == registration.StateClosed {
+		card.Level, card.Gone = badge{}, true // how many places were left matters to nobody now
 	}
 	if c.DistanceM > 0 {
 		card.Distance = w.kilometres(c.DistanceM)
@@ -143,11 +158,18 @@ func (w words) categoryCard(live registration.Live, c *event.Category, now time.
 			card.Normal = c.Price.String()
 		}
 	}
-	if known.Level == registration.Low && known.Remaining > 0 {
-		card.Remaining = w.T("event.remaining", "n", known.Remaining)
+	if known.Level == registration.Low && known.Remaining > 0 && !card.Gone {
+		card.Remaining = w.remaining(known.Remaining)
 	}
 	card.Tiers = w.tierLines(c, tier, live.Event.Location(), now)
 	return card
+}
+
+func (w words) remaining(n int) string {
+	if n == 1 {
+		return w.T("event.remaining_one")
+	}
+	return w.T("event.remaining", "n", n)
 }
 
 // tierLines lists all prices of a category that has more than one to come or gone.

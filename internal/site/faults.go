@@ -59,7 +59,7 @@ func (b *formBuilder) alert() *alert {
 	if f == nil {
 		return nil
 	}
-	a := &alert{Title: b.T("form.not_sent"), Text: b.refusal(f)}
+	a := &alert{Title: b.T("form.not_sent"), Text: b.refusal(f), Again: passes(f.Code)}
 	said := map[string]bool{}
 	add := func(pointer string) {
 		if text := b.errors[pointer]; text != "" && !said[pointer] {
@@ -82,6 +82,16 @@ func (b *formBuilder) alert() *alert {
 		}
 	}
 	return a
+}
+
+// passes reports whether sending the same form again may succeed by itself.
+func passes(code fault.Code) bool {
+	switch code {
+	case fault.Overloaded, fault.OutcomeUnknown, fault.RateLimited, fault.KeyInFlight, fault.Internal:
+		return true
+	default:
+		return false
+	}
 }
 
 // target is the id of the nearest thing on the page that a pointer can lead to.
@@ -141,6 +151,14 @@ func (b *formBuilder) refusal(f *fault.Fault) string {
 	case fault.QueuePassRequired:
 		if reason, ok := f.Params["reason"].(string); ok && b.has("waiting."+reason+".lead") {
 			return b.T("waiting." + reason + ".lead")
+		}
+	case fault.Overloaded:
+		if f.RetryAfter > 0 {
+			return b.T("form.overloaded", "n", seconds(f.RetryAfter))
+		}
+	case fault.RateLimited:
+		if f.RetryAfter > 0 {
+			return b.T("form.rate_limited", "n", seconds(f.RetryAfter))
 		}
 	case fault.NotOpen:
 		return b.T("fault.not_open") + " " + b.T("event.opens_at", "when", b.moment(b.live.Event.Rules.OpensAt, b.live.Event.Location()).Full()) + "."

@@ -32,6 +32,8 @@ type formView struct {
 	WaitingLink  string // where one waits for it
 	Opens        moment
 	Notice       string
+	Shut         bool   // nothing can be registered and nothing was filled in: there is no form
+	Returns      string // when places of a category may return
 	Max          int
 	Alert        *alert
 	Contact      []field
@@ -58,6 +60,7 @@ type field struct {
 	Options                []option
 	Only                   string // ids of the categories that are asked, separated by spaces; "" is all
 	OnlyFor                string
+	Choose                 string // what a choice says while none is made
 }
 
 type option struct {
@@ -99,6 +102,7 @@ type summaryLine struct{ Text, Amount string }
 type alert struct {
 	Title, Text string
 	Links       []alertLink
+	Again       bool // the answers are good, only the moment was not: a button beside the sentence sends them again
 }
 
 type alertLink struct{ ID, Label, Text string }
@@ -118,13 +122,14 @@ type filled struct {
 	request registration.Request
 	self    bool
 	refusal *fault.Fault
+	blank   bool // nobody has filled it in yet
 }
 
 // maxForm is the most participants a form shows, whatever is posted.
 const maxForm = 50
 
 func blankForm() *filled {
-	return &filled{self: true, request: registration.Request{Participants: make([]registration.ParticipantInput, 1)}}
+	return &filled{self: true, blank: true, request: registration.Request{Participants: make([]registration.ParticipantInput, 1)}}
 }
 
 // form shows the empty form. The one that caches may keep carries no key; ?form=1 is for browsers without script, is never
@@ -163,7 +168,7 @@ func (s *Site) formPage(say words, live registration.Live, f *filled) *view {
 	v.Description = say.moment(e.StartsAt, e.Location()).Date() + ", " + e.Venue.Name + ", " + e.Venue.City
 	body := s.formView(say, live, f)
 	v.Body = body
-	if !body.Plain {
+	if !body.Plain && !body.Shut {
 		v.NoScript, v.Refresh = true, "0;url="+body.PlainLink
 	} else {
 		v.NoIndex = true
@@ -181,13 +186,14 @@ func (s *Site) formView(say words, live registration.Live, f *filled) formView {
 		Slug: e.Slug, Name: e.Name.In(say.lang), Start: say.moment(e.StartsAt, zone), Venue: e.Venue.Name, City: e.Venue.City,
 		EventLink: s.link(say.lang, "/e/"+e.Slug, nil), Action: s.link(say.lang, path, nil),
 		PlainLink: s.link(say.lang, path, url.Values{"form": {"1"}}), Plain: f.key != "", Key: f.key,
-		Open:     live.Availability.State == registration.StateOpen,
+		Open:     saleOf(live) == registration.StateOpen,
 		Upcoming: live.Availability.State == registration.StateUpcoming,
 		Room:     s.hasRoom(live), WaitingLink: s.entry(say, live),
-		Opens: say.moment(e.Rules.OpensAt, zone), Notice: say.notice(live), Max: max(e.Rules.MaxParticipants, 1),
+		Opens: say.moment(e.Rules.OpensAt, zone), Notice: say.notice(live), Returns: say.returns(live), Max: max(e.Rules.MaxParticipants, 1),
 		Contact: b.contact(), Blank: b.participant("__n__", nil), GroupID: pointerID("/participants"),
 		GroupError: b.errors["/participants"], Alert: b.alert(), Summary: b.summary(),
 	}
+	view.Shut = view.Notice != "" && f.blank
 	for i := range f.request.Participants {
 		view.Participants = append(view.Participants, b.participant(strconv.Itoa(i), &f.request.Participants[i]))
 	}
@@ -319,7 +325,7 @@ func (b *formBuilder) question(pointer string, q *event.Question, value string) 
 	}
 	switch q.Type {
 	case event.Choice:
-		f.Type, f.Options = "choice", b.options(q, value)
+		f.Type, f.Options, f.Choose = "choice", b.options(q, value), b.T("form.choose")
 	case event.Checkbox:
 		f.Type = "checkbox"
 	case event.FreeText:

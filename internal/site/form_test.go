@@ -190,6 +190,21 @@ func TestExpectedTotal(t *testing.T) {
 	}
 }
 
+func TestARefusalThatPassesIsSentAgainFromWhereItIsRead(t *testing.T) {
+	t.Parallel()
+	for code, says := range map[fault.Code]string{
+		fault.Overloaded: "tunggu 7 detik", fault.RateLimited: "tunggu 7 detik", fault.OutcomeUnknown: "Kirim lagi tanpa mengubah isian", fault.SoldOut: "",
+	} {
+		s, d := newSite(t)
+		d.refuseWith(fault.New(code).After(6500 * time.Millisecond))
+		w := post(t, s, formPath(), siti())
+		alert := between(w.Body.String(), `role="alert">`, "</div>")
+		if !strings.Contains(alert, says) || strings.Contains(alert, `value="submit"`) != (says != "") {
+			t.Errorf("%s: %s", code, alert)
+		}
+	}
+}
+
 func TestSoldOutSaysWhetherPlacesReturn(t *testing.T) {
 	t.Parallel()
 	soon := time.Date(2026, 12, 2, 4, 7, 0, 0, time.UTC)

@@ -88,7 +88,7 @@ func (w words) price(amount money.Rupiah) string {
 
 // stateBadge says whether the race registers; one that is sold out only until holds return says so.
 func (w words) stateBadge(live registration.Live) badge {
-	switch live.Availability.State {
+	switch saleOf(live) {
 	case registration.StateUpcoming:
 		return badge{w.T("state.upcoming"), "soon"}
 	case registration.StateOpen:
@@ -101,6 +101,25 @@ func (w words) stateBadge(live registration.Live) badge {
 	default:
 		return badge{w.T("state.closed"), "off"}
 	}
+}
+
+// saleOf is the state a visitor meets. The engine keeps a race open while a hold may end; for somebody who comes now it is sold
+// out when no category has a place, and a form without a single choice would be an insult.
+func saleOf(live registration.Live) registration.State {
+	if live.Availability.State != registration.StateOpen {
+		return live.Availability.State
+	}
+	for _, c := range live.Availability.Categories {
+		if !gone(c.Level) {
+			return registration.StateOpen
+		}
+	}
+	return registration.StateSoldOut
+}
+
+// gone reports whether nobody can get a place now.
+func gone(level registration.Level) bool {
+	return level == registration.SoldOut || level == registration.Held
 }
 
 // mayReturn reports whether a category that is sold out now waits for holds.

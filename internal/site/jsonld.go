@@ -33,7 +33,7 @@ func (s *Site) sportsEvent(say words, live registration.Live) map[string]any {
 func (s *Site) offer(say words, live registration.Live, c *event.Category) map[string]any {
 	availability := "https://schema.org/InStock"
 	switch level := live.Availability.Categories[c.ID].Level; {
-	case live.Availability.State == registration.StateClosed, level == registration.SoldOut, level == registration.Held:
+	case live.Availability.State == registration.StateClosed, gone(level):
 		availability = "https://schema.org/SoldOut"
 	case level == registration.Low:
 		availability = "https://schema.org/LimitedAvailability"

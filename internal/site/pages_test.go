@@ -15,9 +15,9 @@ import (
 
 func TestStatesOfARace(t *testing.T) {
 	t.Parallel()
-	all := func(level registration.Level) func(*registration.Live) {
+	all := func(level registration.Level, state registration.State) func(*registration.Live) {
 		return func(l *registration.Live) {
-			l.Availability.State = registration.StateSoldOut
+			l.Availability.State = state
 			for k := range l.Availability.Categories {
 				l.Availability.Categories[k] = registration.CategoryAvailability{Level: level, Tier: -1}
 			}
@@ -28,6 +28,10 @@ func TestStatesOfARace(t *testing.T) {
 	low := func(l *registration.Live) {
 		l.Availability.Categories["10k"] = registration.CategoryAvailability{Level: registration.Low, Remaining: 37, Tier: -1}
 	}
+	some := func(l *registration.Live) {
+		l.Availability.Categories["10k"] = registration.CategoryAvailability{Level: registration.Held, Tier: -1}
+		l.NextExpiry = time.Date(2026, 12, 2, 4, 7, 0, 0, time.UTC)
+	}
 	for name, c := range map[string]struct {
 		change      func(*registration.Live)
 		event, form []string
@@ -35,9 +39,11 @@ func TestStatesOfARace(t *testing.T) {
 		"open":     {func(*registration.Live) {}, []string{"Daftar sekarang", "20 Februari 2027 pukul 23.59 WIB"}, []string{`id="send"`}},
 		"upcoming": {upcoming, []string{"Segera dibuka", "1 Desember 2026 pukul 10.00 WIB", `data-until="2026-12-01T10:00:00&#43;07:00"`}, []string{`id="upcoming"`, `id="send"`}},
 		"closed":   {closed, []string{"Pendaftaran ditutup"}, []string{"Pendaftaran ditutup 20 Februari 2027"}},
-		"sold out": {all(registration.SoldOut), []string{"Semua tempat sudah terisi.", "schema.org/SoldOut"}, []string{"Semua tempat sudah terisi."}},
-		"held":     {all(registration.Held), []string{"Habis untuk sementara", "langsung dibuka lagi"}, []string{"langsung dibuka lagi"}},
-		"low":      {low, []string{"Hampir habis", "Sisa 37 tempat", "LimitedAvailability"}, []string{"Hampir habis"}},
+		"sold out": {all(registration.SoldOut, registration.StateSoldOut), []string{"Semua tempat sudah terisi.", "schema.org/SoldOut"}, []string{"Semua tempat sudah terisi."}},
+		"held":     {all(registration.Held, registration.StateSoldOut), []string{"Habis untuk sementara", "langsung dibuka lagi"}, []string{"langsung dibuka lagi"}},
+		"full":     {all(registration.Held, registration.StateOpen), []string{"Habis untuk sementara", "langsung dibuka lagi"}, []string{`id="shut"`}},
+		"some":     {some, []string{"Pendaftaran dibuka", "paling cepat kembali 2 Desember 2026 pukul 11.07 WIB"}, []string{"paling cepat kembali", `id="send"`}},
+		"low":      {low, []string{"Hampir habis", "Sisa 37 tempat", "LimitedAvailability"}, []string{"Sisa 37 tempat"}},
 	} {
 		s, d := newSite(t)
 		d.set(slug, c.change)
@@ -46,6 +52,41 @@ func TestStatesOfARace(t *testing.T) {
 		if t.Failed() {
 			t.Fatal(name)
 		}
+	}
+}
+
+func TestARaceThatRegistersNobodyOffersNoForm(t *testing.T) {
+	t.Parallel()
+	s, d := newSite(t)
+	d.set(slug, func(l *registration.Live) {
+		for k := range l.Availability.Categories {
+			l.Availability.Categories[k] = registration.CategoryAvailability{Level: registration.Held, Tier: -1}
+		}
+	})
+	for path, never := range map[string][]string{
+		"/e/" + slug:              {"Daftar sekarang", `class="dock"`},
+		formPath():                {`id="form"`, "http-equiv"},
+		formPath() + "?form=1":    {`id="form"`},
+		"/e/" + slug + "?lang=en": {"Register now"},
+	} {
+		w := get(t, s, path)
+		want(t, w, http.StatusOK)
+		for _, text := range never {
+			if strings.Contains(w.Body.String(), text) {
+				t.Errorf("%s has %q", path, text)
+			}
+		}
+	}
+	// Who sent the form keeps their answers.
+	d.refuseWith(fault.New(fault.SoldOut).With("may_return", true))
+	want(t, post(t, s, formPath(), siti()), http.StatusConflict, `value="Siti Aminah"`, `id="send"`)
+
+	d.set(slug, func(l *registration.Live) {
+		l.Availability = availability(l.Event)
+		l.Availability.State = registration.StateClosed
+	})
+	if body := get(t, s, "/e/"+slug).Body.String(); strings.Contains(body, "Tersedia") {
+		t.Error("a race whose registration has closed offers places")
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +17,8 @@ import (
 )
 
 // TestPreview serves the pages over the desk in memory, with as much of the API as the script asks for, on the address in
-// GAPURA_SITE_PREVIEW until it is killed: for work on the pages without a database.
+// GAPURA_SITE_PREVIEW until it is killed: for work on the pages without a database. A contact whose name is the code of a
+// fault is refused with it, and /preview/problems/{code} is the page of one.
 func TestPreview(t *testing.T) {
 	addr := os.Getenv("GAPURA_SITE_PREVIEW")
 	if addr == "" {
@@ -33,9 +35,18 @@ func TestPreview(t *testing.T) {
 		d.live[e.slug] = &registration.Live{ID: int64(i + 2), Event: &e.event, Availability: availability(&e.event)}
 		d.set(e.slug, e.change)
 	}
+	d.refuse = func(_, _ string, r registration.Request) error {
+		if slices.Contains(fault.Codes(), fault.Code(r.Contact.Name)) {
+			return fault.New(fault.Code(r.Contact.Name)).After(7 * time.Second)
+		}
+		return nil
+	}
 	mux := http.NewServeMux()
 	s.Register(mux)
 	previewAPI(mux, d)
+	mux.HandleFunc("/preview/problems/{code}", func(w http.ResponseWriter, r *http.Request) {
+		s.Fail(w, r, fault.New(fault.Code(r.PathValue("code"))).After(7*time.Second))
+	})
 	for _, status := range []registration.Status{
 		registration.Confirmed, registration.AwaitingPayment, registration.Expired, registration.Cancelled,
 		registration.Refunding, registration.Refunded, registration.PaidNoPlace,

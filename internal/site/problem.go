@@ -78,6 +78,10 @@ func (s *Site) problem(say words, r *http.Request, f *fault.Fault) problemView {
 		body.Lead = say.T("problem.order_lead")
 	case fault.Overloaded, fault.OutcomeUnknown, fault.RateLimited:
 		s.tryAgain(say, r, f, &body)
+	case fault.Internal:
+		if r.Method == http.MethodGet {
+			body.Retry = r.URL.RequestURI()
+		}
 	case fault.PaymentUnavailable:
 		body.Headline, body.Lead = say.T("problem.payment"), say.T("fault.payment_unavailable")
 	case fault.NotReady:

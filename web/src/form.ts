@@ -1,5 +1,5 @@
 import { captchaOf, type Captcha, type CaptchaConfig } from './captcha.ts'
-import { clockSkew, ask, online, sleep } from './world.ts'
+import { clockSkew, ask, online, orderPath, sleep } from './world.ts'
 import { countDown } from './countdown.ts'
 import { mark, sentences, summarise, unmark } from './errors.ts'
 import { Drafts, Keys, type Keeper } from './keep.ts'
@@ -408,12 +408,7 @@ export class RegistrationForm {
 
   private open(order: Order, earlier: boolean): void {
     this.progress?.replaceChildren(element('p', '', this.words.say('js.got_it')))
-    // Only path and query are taken: the page was reached under the name the visitor knows.
-    const url = new URL(order.status_url, location.href)
-    url.searchParams.set('lang', this.data.lang)
-    if (this.data.lang === document.documentElement.dataset.locale) url.searchParams.delete('lang')
-    if (earlier) url.searchParams.set('earlier', '1')
-    location.assign(url.pathname + url.search)
+    location.assign(orderPath(order, this.data.lang, earlier))
   }
 
   /** Before opening everything can be filled in; the button works at the moment of the server's clock. */

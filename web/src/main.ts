@@ -1,5 +1,6 @@
 import './style.css'
 import { countDown } from './countdown.ts'
+import { answerEarlier } from './earlier.ts'
 import { RegistrationForm, type FormData } from './form.ts'
 import { keeperOf } from './keep.ts'
 import { OrderPage } from './order.ts'
@@ -22,7 +23,9 @@ switch (document.body.dataset.page) {
     break
   case 'form': {
     const form = document.querySelector<HTMLFormElement>('#form')
+    const shut = document.querySelector<HTMLElement>('#shut #notice')
     if (form && data.slug) void openForm(form, data as FormData)
+    else if (shut && data.slug) void answerEarlier(shut, data as FormData, words, kept)
     break
   }
   case 'waiting':

@@ -1,4 +1,4 @@
-import type { Reply } from './submit.ts'
+import type { Order, Reply } from './submit.ts'
 
 /** 30 s: a server that has not answered by then will not be heard any more; the key tells what became of it. */
 const patience = 30_000
@@ -51,6 +51,15 @@ export function sleep(milliseconds: number, signal: AbortSignal): Promise<void> 
     }
     signal.addEventListener('abort', stop, { once: true })
   })
+}
+
+/** The page of an order in a language. Only path and query are taken: the site was reached under the name the visitor knows. */
+export function orderPath(order: Order, lang: string, earlier = false): string {
+  const url = new URL(order.status_url, location.href)
+  url.searchParams.set('lang', lang)
+  if (lang === document.documentElement.dataset.locale) url.searchParams.delete('lang')
+  if (earlier) url.searchParams.set('earlier', '1')
+  return url.pathname + url.search
 }
 
 export function online(signal: AbortSignal): Promise<void> {
