@@ -85,7 +85,7 @@ var problemPhrases = map[fault.Code]problemPhrase{
 	},
 	fault.ConfirmationRequired: {
 		phrase{"Perlu konfirmasi", "Confirmation required"},
-		phrase{"Konfirmasi alamat e-mail dulu; satu orang mendapat satu nomor.", "Confirm an e-mail address first; one person gets one number."},
+		phrase{"Konfirmasi alamat email dulu; satu orang mendapat satu nomor.", "Confirm an e-mail address first; one person gets one number."},
 	},
 	fault.CaptchaFailed: {
 		phrase{"Captcha gagal", "Captcha failed"},
@@ -150,7 +150,7 @@ var fieldPhrases = map[string]phrase{
 	"too_long":              {"Terlalu panjang.", "This is too long."},
 	"control_character":     {"Mengandung karakter yang tidak diperbolehkan.", "This contains a character that is not allowed."},
 	"name_invalid":          {"Nama tidak valid.", "This is not a name."},
-	"email_invalid":         {"Alamat e-mail tidak valid.", "This is not an e-mail address."},
+	"email_invalid":         {"Alamat email tidak valid.", "This is not an e-mail address."},
 	"phone_invalid":         {"Nomor telepon tidak valid.", "This is not a phone number."},
 	"date_invalid":          {"Tanggal tidak valid; pakai TTTT-BB-HH.", "This is not a date; use YYYY-MM-DD."},
 	"date_in_future":        {"Tanggal lahir di masa depan.", "The birth date lies in the future."},
@@ -163,7 +163,7 @@ var fieldPhrases = map[string]phrase{
 	"duplicate_participant": {"Orang yang sama disebut dua kali.", "The same person is listed twice."},
 	"wrong_type":            {"Jenis nilainya salah.", "The value has the wrong type."},
 	"not_storable":          {"Isian ini tidak dapat disimpan.", "This input cannot be stored."},
-	"not_confirmed":         {"Pakai alamat e-mail yang kamu konfirmasi di antrean.", "Use the e-mail address that you confirmed in the queue."},
+	"not_confirmed":         {"Pakai alamat email yang kamu konfirmasi di antrean.", "Use the e-mail address that you confirmed in the queue."},
 	"repeated_member":       {"Isian ini disebut dua kali.", "This member is given twice."},
 }
 
@@ -182,8 +182,8 @@ var passPhrases = map[string]phrase{
 
 // codePhrases say what is wrong with a code, by the problem's reason.
 var codePhrases = map[string]phrase{
-	"missing":    {"Minta kode untuk alamat e-mailmu dulu, lalu kirim kode itu bersama konfirmasinya.", "Ask for a code for your e-mail address first, then send it with its confirmation."},
-	"wrong_code": {"Kodenya bukan yang ada di e-mail.", "The code is not the one in the mail."},
+	"missing":    {"Minta kode untuk alamat emailmu dulu, lalu kirim kode itu bersama konfirmasinya.", "Ask for a code for your e-mail address first, then send it with its confirmation."},
+	"wrong_code": {"Kodenya bukan yang ada di email.", "The code is not the one in the mail."},
 	"too_many":   {"Terlalu banyak kode yang salah; minta kode baru.", "Too many wrong codes; ask for a new one."},
 	"lapsed":     {"Kode ini tidak ada atau sudah lewat waktu; minta kode baru.", "There is no such code, or it has expired; ask for a new one."},
 }

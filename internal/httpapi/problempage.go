@@ -75,7 +75,7 @@ var problemActs = map[fault.Code]phrase{
 		"Ambil nomor di ruang tunggu, tunggu giliran, dan kirim izin masuk di header Queue-Pass.",
 		"Draw a ticket in the waiting room, wait for your turn, and send the pass in the header Queue-Pass.",
 	},
-	fault.ConfirmationRequired: {"Buka tautan yang dikirim ke e-mail, lalu ambil nomor lagi.", "Open the link that was sent by e-mail, then draw again."},
+	fault.ConfirmationRequired: {"Buka tautan yang dikirim lewat email, lalu ambil nomor lagi.", "Open the link that was sent by e-mail, then draw again."},
 	fault.CaptchaFailed: {
 		"Minta soal baru dan kirim jawabannya; setiap jawaban hanya berlaku sekali dan beberapa menit.",
 		"Ask for a fresh challenge and send its answer; every answer counts once and for some minutes.",
@@ -98,7 +98,7 @@ var problemActs = map[fault.Code]phrase{
 		"The key has no order: the request may be sent again with the same key.",
 	},
 	fault.NotAllowed: {
-		"Buka pesanan dari tautan di e-mail konfirmasi, atau kirim access_token sebagai Authorization: Bearer.",
+		"Buka pesanan dari tautan di email konfirmasi, atau kirim access_token sebagai Authorization: Bearer.",
 		"Open the order by the link in its confirmation mail, or send its access_token as Authorization: Bearer.",
 	},
 	fault.WrongState: {"Baca pesanan lagi: anggota status menyebut keadaannya sekarang.", "Read the order again: the member status says how it stands."},
