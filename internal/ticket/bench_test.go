@@ -12,6 +12,22 @@ func BenchmarkTicket(b *testing.B) {
 	}
 }
 
+// BenchmarkTicketOfScript prints names that are shaped and, but for the first two, drawn.
+func BenchmarkTicketOfScript(b *testing.B) {
+	printer := testPrinter(b)
+	code := sign(b, testSigner(b, 1), testClaim(b))
+	for _, script := range []string{"decomposed", "cyrillic", "arabic", "javanese", "devanagari", "han", "hangul", "emoji"} {
+		pass := testPass(b, names[script], code)
+		b.Run(script, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := printer.Tickets([]Pass{pass}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 func BenchmarkInvoice(b *testing.B) {
 	printer := testPrinter(b)
 	invoice := testInvoice(b, 3)

@@ -62,11 +62,11 @@ type fontLibrary struct {
 	open map[string]func() (*typeface, error)
 }
 
-// typeface is an opened font: its file for embedding, its tables for shaping and outlines.
+// typeface is an opened font: its tables for shaping and outlines and, of the documents' own two, what is embedded.
 type typeface struct {
 	name string
-	file []byte
 	font *font.Font
+	base *baseFont
 }
 
 func newFontLibrary() (*fontLibrary, error) {
@@ -108,5 +108,11 @@ func openTypeface(name string) (*typeface, error) {
 	if err != nil {
 		return nil, fmt.Errorf("font %s: %w", name, err)
 	}
-	return &typeface{name: name, file: file, font: face.Font}, nil
+	opened := &typeface{name: name, font: face.Font}
+	if name == regularFont || name == boldFont {
+		if opened.base, err = newBaseFont(name, file, face.Font); err != nil {
+			return nil, fmt.Errorf("font %s: %w", name, err)
+		}
+	}
+	return opened, nil
 }

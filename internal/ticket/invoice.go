@@ -100,10 +100,13 @@ func (p *Printer) Invoice(in Invoice) ([]byte, error) {
 		return nil, fmt.Errorf("invoice %s: %d lines come to %s, the total is %s", in.Number, len(in.Lines), sum, in.Total)
 	}
 	words := wordsOfInvoice(in.Locale)
-	doc := p.newPage("A4", words.title+" "+in.Number, in.Locale, in.IssuedAt)
+	doc, err := p.newPage(sheetA4, words.title+" "+in.Number, in.Locale, in.IssuedAt)
+	if err != nil {
+		return nil, err
+	}
 	pages := paginate(in.Lines)
 	for i, rows := range pages {
-		doc.pdf.AddPage()
+		doc.pdf.addPage()
 		y := tableNext
 		if i == 0 {
 			doc.invoiceHead(in, words)
@@ -233,13 +236,11 @@ func (p *page) stamp(word string, x, y float64) {
 	st := style{19, true, brick}
 	l := p.lines(word, st, 60, 1)
 	half := l[0].width()/2 + 5
-	p.pdf.TransformBegin()
-	p.pdf.TransformRotate(8, x, y)
-	p.pdf.SetDrawColor(brick.r, brick.g, brick.b)
-	p.pdf.SetLineWidth(0.9)
-	p.pdf.RoundedRect(x-half, y-6.2, 2*half, 12.4, 2, "1234", "D")
-	p.draw(l[0], x-l[0].width()/2, y+2.4)
-	p.pdf.TransformEnd()
+	p.pdf.turned(8, x, y, func() {
+		p.pdf.stroke(brick, 0.9)
+		p.pdf.frame(x-half, y-6.2, 2*half, 12.4, 2)
+		p.draw(l[0], x-l[0].width()/2, y+2.4)
+	})
 }
 
 func (p *page) invoiceFoot(words invoiceWords, number, of int) {

@@ -72,13 +72,16 @@ func (p *Printer) Tickets(passes []Pass) ([]byte, error) {
 	}
 	first := passes[0]
 	title := fmt.Sprintf("%s %s", first.Event.In(first.Locale), first.OrderNumber)
-	doc := p.newPage("A5", title, first.Locale, first.IssuedAt)
+	doc, err := p.newPage(sheetA5, title, first.Locale, first.IssuedAt)
+	if err != nil {
+		return nil, err
+	}
 	for _, pass := range passes {
 		code, err := QR(pass.Code)
 		if err != nil {
 			return nil, err
 		}
-		doc.pdf.AddPage()
+		doc.pdf.addPage()
 		doc.pass(pass, code)
 	}
 	return doc.bytes()
@@ -98,9 +101,7 @@ func (p *page) pass(pass Pass, code Symbol) {
 func (p *page) passHeader(pass Pass, words passWords) {
 	p.fill(brick)
 	p.box(0, 0, passWidth, passHeader)
-	p.pdf.ClipRect(0, 0, passWidth, passHeader, false)
-	p.gate(passWidth-25, passHeader, 52, brickLow)
-	p.pdf.ClipEnd()
+	p.pdf.clipped(0, 0, passWidth, passHeader, func() { p.gate(passWidth-25, passHeader, 52, brickLow) })
 	p.fill(marigold)
 	p.box(0, passHeader, passWidth, 1.4)
 	p.write(words.kind, style{7.5, true, marigold}, passMargin, 13.5, 60)
@@ -143,13 +144,10 @@ func (p *page) passFacts(pass Pass, words passWords, y float64) {
 // perforation suggests where a ticket is torn: a dashed line between two notches.
 func (p *page) perforation(y float64) {
 	p.fill(white)
-	p.pdf.Circle(0, y, 3.6, "F")
-	p.pdf.Circle(passWidth, y, 3.6, "F")
-	p.pdf.SetDrawColor(hairline.r, hairline.g, hairline.b)
-	p.pdf.SetLineWidth(0.35)
-	p.pdf.SetDashPattern([]float64{1.6, 1.6}, 0)
-	p.pdf.Line(7, y, passWidth-7, y)
-	p.pdf.SetDashPattern(nil, 0)
+	p.pdf.circle(0, y, 3.6)
+	p.pdf.circle(passWidth, y, 3.6)
+	p.pdf.stroke(hairline, 0.35)
+	p.pdf.dashed(7, y, passWidth-7, y, 1.6)
 }
 
 func (p *page) passCode(pass Pass, words passWords, code Symbol) {

@@ -7,7 +7,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"codeberg.org/go-pdf/fpdf"
 	"github.com/go-text/typesetting/di"
 	"github.com/go-text/typesetting/font"
 	"github.com/go-text/typesetting/font/opentype"
@@ -47,6 +46,7 @@ type line struct {
 type run struct {
 	shaping.Output
 	text string
+	base *subset // set if each character is a glyph of this font, from left to right, none moved; else the run is drawn
 }
 
 // width returns the line's width in mm.
@@ -58,11 +58,12 @@ func (l line) width() float64 {
 	return units(total) / em * l.style.size * mmPerPoint
 }
 
-// typesetter sets text of any script on a page. The PDF library can only place one glyph a character from left to right,
-// so it is given what needs no more, which stays selectable text in an embedded font; whatever joins, stacks, reorders or
-// runs from right to left is shaped here and drawn as outlines, with its characters beside it for search and copying.
+// typesetter sets text of any script on a page. What is one glyph a character from left to right is selectable text in an
+// embedded font; whatever joins, stacks, reorders or runs from right to left is drawn as outlines, with its characters
+// beside it for search and copying. It
+// serves one document after the other and keeps what shaping has prepared for each font.
 type typesetter struct {
-	pdf     *fpdf.Fpdf
+	pdf     *pdfFile
 	fonts   *fontLibrary
 	faces   map[string]*font.Face
 	bold    bool
@@ -70,19 +71,30 @@ type typesetter struct {
 	seg     shaping.Segmenter
 	shaper  shaping.HarfbuzzShaper
 	wrapper shaping.LineWrapper
+	last    shapedText
 	err     error // the first font that could not be opened
 }
 
-func newTypesetter(pdf *fpdf.Fpdf, fonts *fontLibrary) *typesetter {
-	t := &typesetter{pdf: pdf, fonts: fonts, faces: map[string]*font.Face{}}
-	for _, name := range []string{regularFont, boldFont} {
-		if face, err := fonts.typeface(name); err != nil {
-			t.err = err
-		} else {
-			pdf.AddUTF8FontFromBytes(name, "", face.file)
+// shapedText is text as it was shaped last: fitting it asks for the same again in every size.
+type shapedText struct {
+	text      string
+	bold      bool
+	runes     []rune
+	direction di.Direction
+	runs      []shaping.Output
+	ellipsis  shaping.Output
+}
+
+func newTypesetter(fonts *fontLibrary) (*typesetter, error) {
+	pdf := &pdfFile{deflater: &deflater{}}
+	for i, name := range []string{regularFont, boldFont} {
+		opened, err := fonts.typeface(name)
+		if err != nil {
+			return nil, err
 		}
+		pdf.fonts[i] = &subset{baseFont: opened.base, codes: map[rune]uint16{}}
 	}
-	return t
+	return &typesetter{pdf: pdf, fonts: fonts, faces: map[string]*font.Face{}}, nil
 }
 
 // SetScript implements shaping.FontmapScript.
@@ -128,14 +140,14 @@ func (t *typesetter) face(name string) *font.Face {
 	return t.faces[name]
 }
 
-// isBase reports whether face is the document's own font, which the PDF library has too.
-func (t *typesetter) isBase(face *font.Face) (string, bool) {
-	for _, name := range []string{regularFont, boldFont} {
-		if t.faces[name] == face {
-			return name, true
+// baseOf returns the document's own font that face is, or nil.
+func (t *typesetter) baseOf(face *font.Face) *subset {
+	for _, base := range t.pdf.fonts {
+		if base.font == face.Font {
+			return base
 		}
 	}
-	return "", false
+	return nil
 }
 
 // printable is text as it can be set on one line: composed, without controls that a reader cannot see (they could turn a
@@ -171,17 +183,25 @@ func (t *typesetter) has(r rune) bool {
 // lines breaks text into at most limit lines of width mm; what does not fit ends in an ellipsis.
 func (t *typesetter) lines(text string, s style, width float64, limit int) []line {
 	t.bold = s.bold
-	runes := t.printable(text)
-	if len(runes) == 0 {
+	text = strings.Join(strings.Fields(text), " ")
+	if text == "" {
 		return nil
 	}
-	direction := baseDirection(runes)
-	wrap := shaping.WrapConfig{Direction: direction, TruncateAfterLines: limit, Truncator: t.ellipsis(direction)}
 	room := fixed.Int26_6(width / mmPerPoint / s.size * em * 64)
-	wrapped, cut := t.wrapper.WrapParagraphF(wrap, room, runes, shaping.NewSliceIterator(t.shape(runes, direction)))
+	return t.wrapped(text, s, room, limit)
+}
+
+// wrapped breaks text where its language allows into at most limit lines of room thousandths of an em.
+func (t *typesetter) wrapped(text string, s style, room fixed.Int26_6, limit int) []line {
+	shaped := t.shaped(text)
+	if len(shaped.runes) == 0 {
+		return nil
+	}
+	wrap := shaping.WrapConfig{Direction: shaped.direction, TruncateAfterLines: limit, Truncator: shaped.ellipsis}
+	wrapped, cut := t.wrapper.WrapParagraphF(wrap, room, shaped.runes, shaping.NewSliceIterator(copied(shaped.runs)))
 	out := make([]line, 0, len(wrapped))
 	for i, w := range wrapped {
-		out = append(out, line{runs: visual(w, runes, cut > 0 && i == len(wrapped)-1), style: s})
+		out = append(out, line{runs: t.visual(w, shaped.runes, cut > 0 && i == len(wrapped)-1), style: s})
 	}
 	return out
 }
@@ -196,14 +216,36 @@ func (t *typesetter) fit(text string, s style, width float64, limit int, least f
 	return t.lines(text, s, width, limit)
 }
 
+// shaped returns text as shaped in the font that is set, bold or not.
+func (t *typesetter) shaped(text string) *shapedText {
+	if t.last.text != text || t.last.bold != t.bold {
+		runes := t.printable(text)
+		direction := baseDirection(runes)
+		t.last = shapedText{text: text, bold: t.bold, runes: runes, direction: direction}
+		if len(runes) > 0 {
+			t.last.runs, t.last.ellipsis = t.shape(runes, direction), t.ellipsis(direction)
+		}
+	}
+	return &t.last
+}
+
+// copied returns runs with glyphs of their own: the wrapper takes away the advance of a space that ends a line.
+func copied(runs []shaping.Output) []shaping.Output {
+	runs = slices.Clone(runs)
+	for i := range runs {
+		runs[i].Glyphs = slices.Clone(runs[i].Glyphs)
+	}
+	return runs
+}
+
 func (t *typesetter) shape(text []rune, direction di.Direction) []shaping.Output {
 	runs := t.seg.Split(shaping.Input{
 		Text: text, RunEnd: len(text), Direction: direction, Size: fixed.I(em), Language: language.NewLanguage("id"),
 	}, t)
 	out := make([]shaping.Output, 0, len(runs))
 	for _, run := range runs {
-		if _, base := t.isBase(run.Face); base {
-			run.FontFeatures = plainFeatures() // what the PDF library does, so that widths agree with it
+		if t.baseOf(run.Face) != nil {
+			run.FontFeatures = plainFeatures() // a glyph a character, so that it can stay text
 		}
 		out = append(out, t.shaper.Shape(run))
 	}
@@ -226,7 +268,7 @@ func plainFeatures() []shaping.FontFeature {
 
 // visual returns the runs of a wrapped line in the order of the page, copied, because the wrapper reuses its memory. If
 // the line was cut, its last run is the ellipsis.
-func visual(wrapped shaping.Line, text []rune, cut bool) []run {
+func (t *typesetter) visual(wrapped shaping.Line, text []rune, cut bool) []run {
 	runs := make([]run, 0, len(wrapped))
 	for i, w := range wrapped {
 		r := run{Output: w, text: "…"}
@@ -234,6 +276,9 @@ func visual(wrapped shaping.Line, text []rune, cut bool) []run {
 			r.text = string(text[w.Runes.Offset : w.Runes.Offset+w.Runes.Count])
 		}
 		r.Glyphs = slices.Clone(w.Glyphs)
+		if r.plain() {
+			r.base = t.baseOf(r.Face)
+		}
 		runs = append(runs, r)
 	}
 	slices.SortFunc(runs, func(a, b run) int { return int(a.VisualIndex - b.VisualIndex) })
@@ -266,18 +311,17 @@ func widest(lines []line) float64 {
 // draw puts l on the page with its left end at x and its baseline at y, in mm from the top left.
 func (t *typesetter) draw(l line, x, y float64) {
 	for _, r := range l.runs {
-		if name, base := t.isBase(r.Face); base && r.plain() {
-			t.pdf.SetFont(name, "", l.style.size)
-			t.pdf.SetTextColor(l.style.color.r, l.style.color.g, l.style.color.b)
-			t.pdf.Text(x, y, r.text)
+		if r.base != nil {
+			t.pdf.fill(l.style.color)
+			t.pdf.text(r.base, l.style.size, x, y, r.text)
 		} else {
-			t.outline(r, l.style, x, y)
+			t.pdf.instead(r.text, func() { t.outline(r, l.style, x, y) })
 		}
 		x += units(r.Advance) / em * l.style.size * mmPerPoint
 	}
 }
 
-// plain reports whether the PDF library sets r as it was shaped: a glyph a character, from the left, none moved.
+// plain reports whether the characters of r, each with its glyph and advance, give what was shaped: from the left, none moved.
 func (r run) plain() bool {
 	if r.Direction != di.DirectionLTR || len(r.Glyphs) != utf8.RuneCountInString(r.text) {
 		return false
@@ -292,24 +336,20 @@ func (r run) plain() bool {
 
 // outline draws the glyphs of r as filled paths. The fonts of other scripts have one weight: bold is a thin outline.
 func (t *typesetter) outline(r run, s style, x, y float64) {
-	t.pdf.SetFillColor(s.color.r, s.color.g, s.color.b)
-	t.pdf.SetDrawColor(s.color.r, s.color.g, s.color.b)
-	mode := "F"
-	if _, base := t.isBase(r.Face); s.bold && !base {
-		t.pdf.SetLineWidth(s.size * mmPerPoint * 0.028)
-		mode = "FD"
+	t.pdf.fill(s.color)
+	mode := filled
+	if s.bold && t.baseOf(r.Face) == nil {
+		t.pdf.stroke(s.color, s.size*mmPerPoint*0.028)
+		mode = filledStroked
 	}
-	t.pdf.RawWriteStr("/Span <</ActualText <" + utf16Hex(r.text) + ">>> BDC")
-	pen := x
 	scale := s.size * mmPerPoint / float64(r.Face.Upem())
 	shift := s.size * mmPerPoint / em
 	for _, g := range r.Glyphs {
 		if shape, ok := r.Face.GlyphDataOutline(g.GlyphID); ok {
-			t.path(shape.Segments, pen+units(g.XOffset)*shift, y-units(g.YOffset)*shift, scale, mode)
+			t.path(shape.Segments, x+units(g.XOffset)*shift, y-units(g.YOffset)*shift, scale, mode)
 		}
-		pen += units(g.Advance) * shift
+		x += units(g.Advance) * shift
 	}
-	t.pdf.RawWriteStr("EMC")
 }
 
 // path draws one glyph, its origin at x, y and scale mm a font unit.
@@ -326,24 +366,24 @@ func (t *typesetter) path(segments []opentype.Segment, x, y, scale float64, mode
 		switch s.Op {
 		case opentype.SegmentOpMoveTo:
 			if i > 0 {
-				t.pdf.ClosePath()
+				t.pdf.op("h")
 			}
-			t.pdf.MoveTo(toX, toY)
+			t.pdf.moveTo(toX, toY)
 		case opentype.SegmentOpLineTo:
-			t.pdf.LineTo(toX, toY)
+			t.pdf.lineTo(toX, toY)
 		case opentype.SegmentOpQuadTo:
 			// PDF has cubic curves only; raised by degree the curve is the same.
 			cx, cy := at(s.Args[0])
-			t.pdf.CurveBezierCubicTo(penX+(cx-penX)*2/3, penY+(cy-penY)*2/3, toX+(cx-toX)*2/3, toY+(cy-toY)*2/3, toX, toY)
+			t.pdf.curveTo(penX+(cx-penX)*2/3, penY+(cy-penY)*2/3, toX+(cx-toX)*2/3, toY+(cy-toY)*2/3, toX, toY)
 		case opentype.SegmentOpCubeTo:
 			c0x, c0y := at(s.Args[0])
 			c1x, c1y := at(s.Args[1])
-			t.pdf.CurveBezierCubicTo(c0x, c0y, c1x, c1y, toX, toY)
+			t.pdf.curveTo(c0x, c0y, c1x, c1y, toX, toY)
 		}
 		penX, penY = toX, toY
 	}
-	t.pdf.ClosePath()
-	t.pdf.DrawPath(mode)
+	t.pdf.op("h")
+	t.pdf.op(mode)
 }
 
 func units(v fixed.Int26_6) float64 { return float64(v) / 64 }

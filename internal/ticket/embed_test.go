@@ -1,0 +1,238 @@
+package ticket
+
+import (
+	"bytes"
+	"compress/zlib"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/go-text/typesetting/font"
+	"github.com/go-text/typesetting/font/opentype"
+	"golang.org/x/text/unicode/norm"
+	"pgregory.net/rapid"
+)
+
+// unpackFont returns the tables of a subset as a viewer reads them.
+func unpackFont(t *testing.T, s *subset) map[string][]byte {
+	t.Helper()
+	packed, length, err := s.appendFile(nil, &deflater{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader, err := zlib.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := io.ReadAll(reader) // its check sum too
+	if err != nil || len(file) != length {
+		t.Fatalf("%d of %d bytes: %v", len(file), length, err)
+	}
+	if sum := checksum(file); sum != 0xB1B0AFBA {
+		t.Errorf("the words of the file add up to %08X", sum)
+	}
+	loader, err := opentype.NewLoader(bytes.NewReader(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tables := map[string][]byte{}
+	for _, tag := range loader.Tables() {
+		if tables[tag.String()], err = loader.RawTable(tag); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return tables
+}
+
+// parts returns the bytes of a glyph with the outlines of its parts in place of their numbers.
+func parts(outline func(int) []byte, number int) []byte {
+	glyph := bytes.Clone(outline(number))
+	if len(glyph) < 10 || i16(glyph, 0) >= 0 {
+		return glyph
+	}
+	var joined []byte
+	for at := 10; ; {
+		flags := u16(glyph, at)
+		joined = append(joined, parts(outline, int(u16(glyph, at+2)))...)
+		copy(glyph[at+2:at+4], "..")
+		if flags&morePartsCome == 0 {
+			return append(glyph, joined...)
+		}
+		at += partSize(flags)
+	}
+}
+
+func TestSubsetHasTheGlyphsOfTheFullFont(t *testing.T) {
+	t.Parallel()
+	doc := testPage(t)
+	for _, s := range doc.pdf.fonts {
+		const text = "Nguyễn Thị Phương Thảo — Łódź, Александр Σωκράτης ﬁ½ŐÅ 0123456789"
+		for i, r := range []rune(norm.NFC.String(text)) {
+			if c := s.code(r); s.code(r) != c || s.runes[c-1] != r || int(c) > i+1 {
+				t.Errorf("%q has the codes %d and %d", r, c, s.code(r))
+			}
+		}
+		tables := unpackFont(t, s)
+		for _, tag := range constantTables {
+			if len(tables[tag]) == 0 {
+				t.Errorf("%s: no table %q", s.name, tag)
+			}
+		}
+		count := int(u16(tables["maxp"], 4))
+		if count <= len(s.runes) || u16(tables["hhea"], 34) != uint16(count) || len(tables["hmtx"]) != 4*count || len(tables["loca"]) != 4*count+4 {
+			t.Fatalf("%s: %d glyphs of %d characters, %d in hmtx", s.name, count, len(s.runes), len(tables["hmtx"])/4)
+		}
+		own := func(n int) []byte {
+			from, to := binary.BigEndian.Uint32(tables["loca"][4*n:]), binary.BigEndian.Uint32(tables["loca"][4*n+4:])
+			return tables["glyf"][from:to]
+		}
+		full := func(n int) []byte { return s.outline(font.GID(n)) }
+		for code, r := range append([]rune{0}, s.runes...) {
+			gid, _ := s.font.Cmap.Lookup(r)
+			if code == 0 {
+				gid = 0 // what stands for a missing character
+			}
+			want := parts(full, int(gid))
+			if got := parts(own, code); !bytes.Equal(bytes.TrimRight(got, "\x00"), bytes.TrimRight(want, "\x00")) {
+				t.Errorf("%s: %q has another outline", s.name, r)
+			}
+			if u16(tables["hmtx"], 4*code) != s.advance(gid) || u16(tables["hmtx"], 4*code+2) != s.bearing(gid) {
+				t.Errorf("%s: %q has another width", s.name, r)
+			}
+		}
+	}
+}
+
+// A damaged font is an error when it is opened and no crash in a document.
+func TestDamagedBaseFont(t *testing.T) {
+	t.Parallel()
+	base := testPage(t).pdf.fonts[0].baseFont
+	if _, err := newBaseFont("x", []byte("no font"), base.font); err == nil {
+		t.Error("text was taken for a font")
+	}
+	if _, err := readLoca([]byte{0, 0}, false, 1, 10); err == nil {
+		t.Error("loca with an entry too few")
+	}
+	if _, err := readLoca([]byte{0, 0, 0, 9}, false, 1, 10); err == nil {
+		t.Error("loca behind the end of glyf")
+	}
+	if got, err := readLoca([]byte{0, 0, 0, 5}, false, 1, 10); err != nil || got[1] != 10 {
+		t.Errorf("short loca: %v, %v", got, err)
+	}
+}
+
+func TestDecimals(t *testing.T) {
+	t.Parallel()
+	for v, want := range map[float64]string{
+		0: "0", 1: "1", -1: "-1", 0.5: "0.5", -0.25: "-0.25", 12.345: "12.35", 0.004: "0", -0.004: "0", 9.999: "10", 1.05: "1.05", 841.89: "841.89",
+	} {
+		if got := string(appendDecimal(nil, v, 2)); got != want {
+			t.Errorf("%v is written %s, want %s", v, got, want)
+		}
+	}
+	rapid.Check(t, func(r *rapid.T) {
+		v, decimals := rapid.Float64Range(-2000, 2000).Draw(r, "v"), rapid.IntRange(0, 5).Draw(r, "decimals")
+		text := string(appendDecimal(nil, v, decimals))
+		back, err := strconv.ParseFloat(text, 64)
+		if err != nil || math.Abs(back-v) > 0.5000001*math.Pow10(-decimals) {
+			r.Fatalf("%v is written %s", v, text)
+		}
+	})
+}
+
+var (
+	indexEntry   = regexp.MustCompile(`(?m)^(\d{10}) \d{5} ([nf]) $`)
+	streamLength = regexp.MustCompile(`/Length (\d+)[^\n]*>>\nstream\n`)
+)
+
+// Viewers repair a file whose index is wrong, and some mail scanners refuse it.
+func TestFileIsWellFormed(t *testing.T) {
+	t.Parallel()
+	pdf, err := testPrinter(t).Invoice(testInvoice(t, 40))
+	if err != nil {
+		t.Fatal(err)
+	}
+	index := bytes.LastIndex(pdf, []byte("\nxref\n")) + 1
+	if !bytes.HasSuffix(pdf, fmt.Appendf(nil, "startxref\n%d\n%%%%EOF\n", index)) {
+		t.Errorf("the file does not end in the place of its index: %q", pdf[len(pdf)-40:])
+	}
+	entries := indexEntry.FindAllSubmatch(pdf[index:], -1)
+	for number, e := range entries {
+		at, _ := strconv.Atoi(string(e[1]))
+		if used := string(e[2]) == "n"; used != (number > 0) || (used && !bytes.HasPrefix(pdf[at:], fmt.Appendf(nil, "%d 0 obj\n", number))) {
+			t.Errorf("object %d is not at %d", number, at)
+		}
+	}
+	if !bytes.Contains(pdf[index:], fmt.Appendf(nil, "/Size %d/", len(entries))) || len(entries) < 12 {
+		t.Errorf("%d objects", len(entries))
+	}
+	streams := streamLength.FindAllSubmatchIndex(pdf, -1)
+	for _, s := range streams {
+		length, _ := strconv.Atoi(string(pdf[s[2]:s[3]]))
+		if !bytes.HasPrefix(pdf[s[1]+length:], []byte("\nendstream\nendobj\n")) {
+			t.Errorf("the stream at %d has not %d bytes", s[1], length)
+		}
+	}
+	if len(streams) < 7 { // three pages, two fonts and what their codes mean
+		t.Errorf("%d streams", len(streams))
+	}
+}
+
+// More characters than one group of the map from codes to characters holds come back as they were printed.
+func TestManyCharactersStayText(t *testing.T) {
+	t.Parallel()
+	doc := testPage(t)
+	doc.pdf.addPage()
+	var want []string
+	for i := rune(0); i < 8; i++ {
+		var row []rune
+		for r := 0x21 + 40*i; r < 0x21+40*(i+1); r++ {
+			if _, has := doc.pdf.fonts[0].font.Cmap.Lookup(r); has && unicode.IsGraphic(r) && !unicode.IsSpace(r) {
+				row = append(row, r)
+			}
+		}
+		want = append(want, string(row))
+		doc.write(string(row), style{7, i%2 == 1, dark}, 5, 10+5*float64(i), 140)
+	}
+	pdf, err := doc.bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var complaints bytes.Buffer
+	command := exec.CommandContext(t.Context(), tool(t, "pdftotext"), write(t, "many.pdf", pdf), "-")
+	command.Stderr = &complaints
+	text, err := command.Output()
+	if err != nil || complaints.Len() > 0 {
+		t.Fatalf("%v: %s", err, complaints.String())
+	}
+	for _, row := range want {
+		if !strings.Contains(norm.NFC.String(string(text)), row) {
+			t.Errorf("the page does not say %q:\n%s", row, text)
+		}
+	}
+}
+
+// A worker prints hundreds a second beside registrations: what a ticket allocates is garbage that they pay for. Nothing
+// else may run meanwhile, so the test is not parallel.
+//
+//nolint:paralleltest // counts what the whole process allocates
+func TestATicketAllocatesLittle(t *testing.T) {
+	printer := testPrinter(t)
+	pass := testPass(t, "Siti Aminah", sign(t, testSigner(t, 1), testClaim(t)))
+	got := testing.AllocsPerRun(20, func() {
+		if _, err := printer.Tickets([]Pass{pass}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	// 270, and where a race is looked for and the pool forgets every fourth, 700; with a font read anew it was 18,000.
+	if got > 2000 {
+		t.Errorf("a ticket allocates %.0f times", got)
+	}
+}
