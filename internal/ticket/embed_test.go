@@ -12,13 +12,124 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"unicode"
 
 	"github.com/go-text/typesetting/font"
 	"github.com/go-text/typesetting/font/opentype"
+	"golang.org/x/image/math/fixed"
 	"golang.org/x/text/unicode/norm"
 	"pgregory.net/rapid"
 )
+
+// everyPair is a text in which each of runes stands before and behind each other.
+func everyPair(runes []rune) string {
+	var out strings.Builder
+	for i, a := range runes {
+		for _, b := range runes[i:] {
+			out.WriteRune(a)
+			out.WriteRune(b)
+		}
+	}
+	return out.String()
+}
+
+func plainRunes(b *baseFont) []rune {
+	var all []rune
+	for r, advance := range b.plain {
+		if advance > 0 {
+			all = append(all, rune(r))
+		}
+	}
+	return all
+}
+
+// What is set without the shaper is what the shaper would set: the glyph and the advance of each character, in one run.
+func TestPlainTextIsSetAsTheShaperWould(t *testing.T) {
+	t.Parallel()
+	doc := testPage(t)
+	for _, bold := range []bool{false, true} {
+		doc.bold = bold
+		base := doc.base()
+		all := plainRunes(base.baseFont)
+		if len(all) < 500 {
+			t.Fatalf("only %d characters are plain", len(all))
+		}
+		for _, must := range "Siti Aminah 10–27, «Nguyễn Phương» Łódź ŞĞİışğ …·" {
+			if base.plain[must] == 0 {
+				t.Errorf("%q is shaped", must)
+			}
+		}
+		common := all[:min(len(all), 360)] // ASCII, Latin-1 and Extended-A: 130,000 pairs
+		for _, text := range []string{string(all), everyPair(common)} {
+			runes := []rune(text)
+			want, ok := base.measure(text)
+			if !ok {
+				t.Fatal("plain characters together are not plain")
+			}
+			var got fixed.Int26_6
+			for _, run := range doc.shape(runes, baseDirection(runes)) {
+				if doc.baseOf(run.Face) != base || len(run.Glyphs) != run.Runes.Count {
+					t.Fatalf("%d characters are %d glyphs", run.Runes.Count, len(run.Glyphs))
+				}
+				for i, g := range run.Glyphs {
+					r := runes[run.Runes.Offset+i]
+					if gid, _ := base.font.Cmap.Lookup(r); g.GlyphID != gid || g.XOffset != 0 || g.YOffset != 0 {
+						t.Fatalf("%q behind %q is glyph %d, alone %d", r, runes[max(run.Runes.Offset+i-1, 0)], g.GlyphID, gid)
+					}
+				}
+				got += run.Advance
+			}
+			if got != fixed.I(want) {
+				t.Errorf("%d characters are %v wide, shaped %v", len(runes), fixed.I(want), got)
+			}
+		}
+	}
+}
+
+func TestTextIsShapedWhereItMatters(t *testing.T) {
+	t.Parallel()
+	base := testPage(t).base()
+	for _, text := range []string{"Zoe\u0308", "1\u20442", "a\u200db", "Алла", "שרה", "王", "\u202eevil", "a\x00b", "\xff", "A\u212b"} {
+		if _, ok := base.measure(text); ok {
+			t.Errorf("%q is not shaped", text)
+		}
+	}
+}
+
+func TestPlainLinesBreakAsWrappedOnes(t *testing.T) {
+	t.Parallel()
+	doc := testPage(t)
+	all := plainRunes(doc.base().baseFont)
+	rapid.Check(t, func(r *rapid.T) {
+		words := rapid.SliceOfN(rapid.StringOfN(rapid.SampledFrom(all), 1, 9, -1), 1, 5).Draw(r, "words")
+		text := strings.Join(strings.Fields(strings.Join(words, " ")), " ")
+		if text == "" {
+			return
+		}
+		st := style{12, rapid.Bool().Draw(r, "bold"), dark}
+		doc.bold = st.bold
+		quick, ok := doc.plainLine(text, st)
+		if !ok {
+			r.Fatalf("%q is not plain", text)
+		}
+		slow := doc.wrapped(text, st, quick.runs[0].Advance, 3)
+		if len(slow) != 1 || slow[0].width() != quick.width() {
+			r.Fatalf("%q is one line of %v, wrapped %d", text, quick.width(), len(slow))
+		}
+		said := ""
+		for _, run := range slow[0].runs {
+			if run.base != quick.runs[0].base {
+				r.Fatalf("%q is drawn", run.text)
+			}
+			said += run.text
+		}
+		if said != text {
+			r.Fatalf("%q became %q", text, said)
+		}
+		if narrow := doc.wrapped(text, st, quick.runs[0].Advance-1, 3); len([]rune(text)) > 1 && len(narrow) == 1 && narrow[0].runs[0].Advance == quick.runs[0].Advance {
+			r.Fatalf("%q fits where it is too wide", text)
+		}
+	})
+}
 
 // unpackFont returns the tables of a subset as a viewer reads them.
 func unpackFont(t *testing.T, s *subset) map[string][]byte {
@@ -113,7 +224,7 @@ func TestSubsetHasTheGlyphsOfTheFullFont(t *testing.T) {
 // A damaged font is an error when it is opened and no crash in a document.
 func TestDamagedBaseFont(t *testing.T) {
 	t.Parallel()
-	base := testPage(t).pdf.fonts[0].baseFont
+	base := testPage(t).base().baseFont
 	if _, err := newBaseFont("x", []byte("no font"), base.font); err == nil {
 		t.Error("text was taken for a font")
 	}
@@ -194,7 +305,7 @@ func TestManyCharactersStayText(t *testing.T) {
 	for i := rune(0); i < 8; i++ {
 		var row []rune
 		for r := 0x21 + 40*i; r < 0x21+40*(i+1); r++ {
-			if _, has := doc.pdf.fonts[0].font.Cmap.Lookup(r); has && unicode.IsGraphic(r) && !unicode.IsSpace(r) {
+			if int(r) < plainEnd && doc.base().plain[r] > 0 {
 				row = append(row, r)
 			}
 		}

@@ -60,7 +60,7 @@ func (l line) width() float64 {
 
 // typesetter sets text of any script on a page. What is one glyph a character from left to right is selectable text in an
 // embedded font; whatever joins, stacks, reorders or runs from right to left is drawn as outlines, with its characters
-// beside it for search and copying. It
+// beside it for search and copying. Of names in Latin letters nothing is shaped at all: their glyphs are looked up. It
 // serves one document after the other and keeps what shaping has prepared for each font.
 type typesetter struct {
 	pdf     *pdfFile
@@ -150,6 +150,14 @@ func (t *typesetter) baseOf(face *font.Face) *subset {
 	return nil
 }
 
+// base returns the font of the document's own text.
+func (t *typesetter) base() *subset {
+	if t.bold {
+		return t.pdf.fonts[1]
+	}
+	return t.pdf.fonts[0]
+}
+
 // printable is text as it can be set on one line: composed, without controls that a reader cannot see (they could turn a
 // name around), and with the code point in brackets where no font has a glyph.
 func (t *typesetter) printable(text string) []rune {
@@ -188,6 +196,9 @@ func (t *typesetter) lines(text string, s style, width float64, limit int) []lin
 		return nil
 	}
 	room := fixed.Int26_6(width / mmPerPoint / s.size * em * 64)
+	if l, ok := t.plainLine(text, s); ok && l.runs[0].Advance <= room {
+		return []line{l}
+	}
 	return t.wrapped(text, s, room, limit)
 }
 
@@ -204,6 +215,13 @@ func (t *typesetter) wrapped(text string, s style, room fixed.Int26_6, limit int
 		out = append(out, line{runs: t.visual(w, shaped.runes, cut > 0 && i == len(wrapped)-1), style: s})
 	}
 	return out
+}
+
+// plainLine sets text without the shaper if that gives the same.
+func (t *typesetter) plainLine(text string, s style) (line, bool) {
+	base := t.base()
+	advance, ok := base.measure(text)
+	return line{runs: []run{{Output: shaping.Output{Advance: fixed.I(advance)}, text: text, base: base}}, style: s}, ok
 }
 
 // fit sets text as large as fits into limit lines of width mm, from style's size down to least points.
