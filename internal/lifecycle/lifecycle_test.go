@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,17 +18,17 @@ func TestStopEndsAndWaits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := NewGroup(t.Context())
-		ended := 0
+		var ended atomic.Int64
 		for range 3 {
 			g.Go("worker", func(ctx context.Context) {
 				<-ctx.Done()
 				time.Sleep(time.Second) // it finishes what it has begun
-				ended++
+				ended.Add(1)
 			})
 		}
 		begin := time.Now()
-		if err := g.Stop(t.Context()); err != nil || ended != 3 {
-			t.Errorf("%d ended, %v", ended, err)
+		if err := g.Stop(t.Context()); err != nil || ended.Load() != 3 {
+			t.Errorf("%d ended, %v", ended.Load(), err)
 		}
 		if took := time.Since(begin); took != time.Second {
 			t.Errorf("stopped after %v", took)

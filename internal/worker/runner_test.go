@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -350,9 +351,9 @@ func TestOneProbeAtATime(t *testing.T) {
 // keep a provider closed for the longest time after one bad second.
 func TestCallsUnderWayDoNotLengthenAnOutage(t *testing.T) {
 	t.Parallel()
-	calls := 0
+	var calls atomic.Int64
 	slow := func(context.Context, jobs.Job) error {
-		calls++
+		calls.Add(1)
 		time.Sleep(time.Second)
 		return errors.New("refused")
 	}
@@ -363,9 +364,9 @@ func TestCallsUnderWayDoNotLengthenAnOutage(t *testing.T) {
 		}
 		wg.Wait()
 		time.Sleep(9 * time.Second) // ten after the first failures, which opened it
-		before := calls
-		if o := b.run(t, sending()); calls != before+1 || o.End != jobs.Failed {
-			t.Errorf("%d calls before, %d after the probe, %s", before, calls, o.End)
+		before := calls.Load()
+		if o := b.run(t, sending()); calls.Load() != before+1 || o.End != jobs.Failed {
+			t.Errorf("%d calls before, %d after the probe, %s", before, calls.Load(), o.End)
 		}
 	}, guarded)
 }
@@ -523,9 +524,8 @@ func TestOutcomesWaitForTheDatabase(t *testing.T) {
 
 func TestNoMoreJobsBeginThanOutcomesCanWait(t *testing.T) {
 	t.Parallel()
-	var mu sync.Mutex
-	runs := 0
-	inBubble(t, func(context.Context, jobs.Job) error { mu.Lock(); defer mu.Unlock(); runs++; return nil }, func(t *testing.T, b *bench) {
+	var runs atomic.Int64
+	inBubble(t, func(context.Context, jobs.Job) error { runs.Add(1); return nil }, func(t *testing.T, b *bench) {
 		b.book.setAway(errors.New("connection refused"))
 		ctx, cut := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cut()
@@ -538,8 +538,8 @@ func TestNoMoreJobsBeginThanOutcomesCanWait(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if runs != 4096 {
-			t.Errorf("%d jobs were begun without a database", runs)
+		if runs.Load() != 4096 {
+			t.Errorf("%d jobs were begun without a database", runs.Load())
 		}
 		b.book.setAway(nil)
 		time.Sleep(5 * time.Second)
