@@ -342,7 +342,7 @@ func TestATicketAllocatesLittle(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	// 270, and where a race is looked for and the pool forgets every fourth, 700; with a font read anew it was 18,000.
+	// 281, and where a race is looked for and the pool forgets every fourth, 320; with a font read anew it was 18,000.
 	if got > 2000 {
 		t.Errorf("a ticket allocates %.0f times", got)
 	}
