@@ -51,7 +51,7 @@ type sheet struct{ width, height float64 }
 
 var (
 	sheetA4 = sheet{595.28, 841.89}
-	sheetA5 = sheet{420.94, 595.28}
+	sheetA5 = sheet{419.53, 595.28}
 )
 
 // pointsPerMM converts positions on a page to the file's unit.
