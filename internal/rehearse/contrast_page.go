@@ -52,7 +52,7 @@ func newContrastPage(c *Contrast) *contrastPage {
 	}
 	p.People = whole(a.Sold.Wanted) + " orang, orang yang sama dua kali"
 	p.PeopleEN = whole(a.Sold.Wanted) + " people, the same ones twice"
-	part := percentOf(b.Bots.Number, b.Bots.Number+len(peopleOf(c.With)))
+	part := comma(100*float64(b.Bots.Number)/float64(max(b.Bots.Number+len(peopleOf(c.With)), 1)), 0) + narrow + "%"
 	p.Bots = fmt.Sprintf("%s bot, %s dari keramaian", whole(b.Bots.Number), part)
 	p.BotsEN = fmt.Sprintf("%s bots, %s of the crowd", whole(b.Bots.Number), part)
 	g := newGrid(c.Without, c.With)
@@ -91,7 +91,7 @@ func (c *Contrast) reason() Text {
 	if fall := c.Fall(); fall > Tolerance {
 		return Text{
 			ID: "Keberhasilan orang turun " + comma(100*fall, 1) + narrow + "% karena bot.",
-			EN: "People’s success falls by " + comma(100*fall, 1) + narrow + "% because of bots; the target is at most " + percent(Tolerance) + ".",
+			EN: english("People’s success falls by " + comma(100*fall, 1) + narrow + "% because of bots; the target is at most " + percent(Tolerance) + "."),
 		}
 	}
 	broken := len(Broken(c.Without.Findings)) + len(Broken(c.With.Findings))
@@ -111,7 +111,7 @@ func (c *Contrast) tiles() []tile {
 	if late, known := c.Delay(); known {
 		out = append(out, tile{
 			comma(late/c.With.Plan.Room.Hold.Seconds(), 1), "×",
-			"masa tahan lebih lama sampai 95% dari tempat itu ada pada orang", "holds longer until people have 95% of those places", "",
+			"masa tahan lebih lambat orang memegang 95% dari tempat itu", "hold times later people have 95% of those places", "",
 		})
 	}
 	return out
@@ -161,8 +161,8 @@ var behaviour = []struct {
 	what Text
 }{
 	{crowd.Sharer, "berbagi · sharers", Text{
-		fmt.Sprintf("%d bot memakai satu tiket, masing-masing dengan kunci sendiri, dan saling meminjamkan izin masuk", crowd.SharersOfATicket),
-		fmt.Sprintf("%d bots use one ticket, each with a key of its own, and lend each other the pass", crowd.SharersOfATicket),
+		fmt.Sprintf("sampai %d bot memakai satu tiket, masing-masing dengan kunci sendiri, dan saling meminjamkan izin masuk", crowd.SharersOfATicket),
+		fmt.Sprintf("up to %d bots use one ticket, each with a key of its own, and lend each other the pass", crowd.SharersOfATicket),
 	}},
 	{crowd.Forger, "memalsukan · forgers", Text{
 		"tiket dan izin karangan, yang diubah, dipotong, dari acara lain, dan tiket sebagai izin, dua kali tiap detik",

@@ -72,6 +72,7 @@ func newPage(r *Result) *page {
 		Categories: categoryRows(r), Findings: findingRows(r), Events: eventRows(r),
 	}
 	p.Demand, p.DemandEN = demandText(r.Plan.Crowd.Demand)
+	p.DemandEN = english(p.DemandEN)
 	marks := marksOf(r)
 	p.Arrivals, p.ArrivalKeys = arrivalsPlot(t, marks)
 	p.Latencies = latencyPlot(t, marks)
@@ -201,13 +202,13 @@ func demandText(d crowd.Demand) (indonesian, english string) {
 				number(d.Scale), number(d.Speed)),
 			fmt.Sprintf("The real demand curve of a 2026 on-sale, times %s, played %s× as fast", number(d.Scale), number(d.Speed))
 	case crowd.CurveSpike:
-		return fmt.Sprintf("Lonjakan: %s pesanan dalam %s s", whole(d.Orders), number(d.For.Seconds())),
+		return fmt.Sprintf("Lonjakan: %s pesanan dalam %s detik", whole(d.Orders), number(d.For.Seconds())),
 			fmt.Sprintf("A spike: %s orders in %s s", whole(d.Orders), number(d.For.Seconds()))
 	case crowd.CurveSurge:
-		return fmt.Sprintf("%s pesanan per detik selama %s s; %s× lipat selama %s s", whole(int(d.Rate)), number(d.For.Seconds()), number(d.Surge), number(d.SurgeFor.Seconds())),
+		return fmt.Sprintf("%s pesanan per detik selama %s detik; %s× lipat selama %s detik", whole(int(d.Rate)), number(d.For.Seconds()), number(d.Surge), number(d.SurgeFor.Seconds())),
 			fmt.Sprintf("%s orders a second for %s s; %s times that for %s s", whole(int(d.Rate)), number(d.For.Seconds()), number(d.Surge), number(d.SurgeFor.Seconds()))
 	default:
-		return fmt.Sprintf("%s pesanan per detik selama %s s", whole(int(d.Rate)), number(d.For.Seconds())),
+		return fmt.Sprintf("%s pesanan per detik selama %s detik", whole(int(d.Rate)), number(d.For.Seconds())),
 			fmt.Sprintf("%s orders a second for %s s", whole(int(d.Rate)), number(d.For.Seconds()))
 	}
 }
@@ -448,6 +449,20 @@ func comma(v float64, digits int) string {
 	}
 	return strings.Replace(s, ".", ",", 1)
 }
+
+// english writes figures with the decimal point of an English sentence. Groups of digits have a space between them in both
+// languages, so every comma between digits is one.
+func english(s string) string {
+	b := []byte(s)
+	for i := 1; i+1 < len(b); i++ {
+		if b[i] == ',' && isDigit(b[i-1]) && isDigit(b[i+1]) {
+			b[i] = '.'
+		}
+	}
+	return string(b)
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
 func percent(share float64) string { return comma(share*100, 3) + narrow + "%" }
 

@@ -63,7 +63,7 @@ func writePage(w io.Writer, r *Result) error {
 }
 
 func render(w io.Writer, name string, data any) error {
-	all, err := template.ParseFS(pages, "*.tmpl")
+	all, err := template.New(name).Funcs(template.FuncMap{"en": english}).ParseFS(pages, "*.tmpl")
 	if err != nil {
 		return err
 	}

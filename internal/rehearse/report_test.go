@@ -125,7 +125,8 @@ func TestNumbersAreWrittenForPeople(t *testing.T) {
 		duration(1500 * time.Microsecond): "1,5\u202fms", duration(90 * time.Second): "90\u202fs", percent(0.999): "99,9\u202f%",
 		shortDuration(12345 * time.Microsecond): "12.3 ms", shortDuration(0): "–",
 		indonesianDate(time.Date(2026, 12, 1, 3, 30, 0, 0, time.UTC)): "1 Desember 2026, 10.30 WIB",
-		minutes(65.2, true): "1:05,2", minutes(125, false): "2:05",
+		english("0,5 s of 1\u202f234,5, then"):                        "0.5 s of 1\u202f234.5, then",
+		minutes(65.2, true):                                           "1:05,2", minutes(125, false): "2:05",
 	} {
 		if got != want {
 			t.Errorf("%q, want %q", got, want)
