@@ -55,8 +55,14 @@ const (
 	refusalLength  = 512 // more than any of its refusals has
 )
 
+// refusedExpectation is how net/http begins its answer to an Expect that it does not know; no handler of ours has that status.
+const refusedExpectation = statusLine + "417 "
+
 // refusedStatus returns the status of one of net/http's own refusals, or 0. An answer of a handler has a date among its headers.
 func refusedStatus(written []byte) int {
+	if bytes.HasPrefix(written, []byte(refusedExpectation)) {
+		return http.StatusExpectationFailed
+	}
 	line, rest, ok := bytes.Cut(written, []byte("\r\n"))
 	if !ok || !bytes.HasPrefix(line, []byte(statusLine)) || !bytes.HasPrefix(rest, []byte(refusalHeaders[len("\r\n"):])) {
 		return 0

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -18,7 +19,19 @@ import (
 	"gapura/internal/store"
 )
 
-var errCrossOrigin = fault.New(fault.CrossOrigin)
+var (
+	errCrossOrigin = fault.New(fault.CrossOrigin)
+	errNoPath      = fault.New(fault.BadRequest)
+)
+
+// reason is err without the path, for a sentence that names the file already.
+func reason(err error) error {
+	var of *fs.PathError
+	if errors.As(err, &of) {
+		return of.Err
+	}
+	return err
+}
 
 type serveCommand struct{}
 
@@ -189,7 +202,7 @@ type eventApplyCommand struct {
 func (c eventApplyCommand) Run(p *program) error {
 	data, err := os.ReadFile(c.File)
 	if err != nil {
-		return fmt.Errorf("cannot read %s: %w", c.File, err)
+		return fmt.Errorf("cannot read %s: %w", c.File, reason(err))
 	}
 	file, err := event.ParseFile(data)
 	if err != nil {

@@ -192,7 +192,7 @@ func (n *node) handler() (http.Handler, error) {
 	origin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		httpapi.WriteProblem(w, r, n.program.cfg.baseURL(), n.program.cfg.AppLocale, errCrossOrigin)
 	}))
-	return n.lastWords(n.telemetry.observe(origin.Handler(mux))), nil
+	return n.lastWords(n.telemetry.observe(n.ofAPath(origin.Handler(mux)))), nil
 }
 
 // cashier is nil where nothing can be paid; a nil *payments in the interface would not be.
@@ -209,6 +209,18 @@ func (n *node) siteCashier() site.Cashier {
 		return nil
 	}
 	return n.payments
+}
+
+// ofAPath refuses a request for * instead of a path: the mux would do so without a word.
+func (n *node) ofAPath(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.RequestURI == "*" {
+			w.Header()["Connection"] = closeConnection
+			httpapi.WriteProblem(w, r, n.program.cfg.baseURL(), n.program.cfg.AppLocale, errNoPath)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // lastWords ends the connection with the answer while the node stops.
