@@ -112,7 +112,7 @@ func TestABadEventFileIsRefusedWithTheLine(t *testing.T) {
 			t.Errorf("not FILE:LINE: REASON: %s", line)
 		}
 	}
-	if sentence := s.refused(t, exitNo, "event", "apply", filepath.Join(s.directory, "none.yaml")); !strings.Contains(sentence, "cannot read") {
+	if sentence := s.refused(t, exitNo, "event", "apply", filepath.Join(s.directory, "none.yaml")); !strings.HasPrefix(sentence, "cannot read") || strings.Count(sentence, "none.yaml") != 1 {
 		t.Error(sentence)
 	}
 	if out := s.must(t, "event", "list"); !strings.Contains(out, "no events yet") {

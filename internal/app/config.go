@@ -310,7 +310,7 @@ func (c *Config) database(log *slog.Logger) (store.Options, error) {
 			path = filepath.Join(c.DataDirectory, "gapura.db")
 		}
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			return store.Options{}, fmt.Errorf("make the data directory: %w", err)
+			return store.Options{}, fmt.Errorf("cannot make the data directory: name one that can be written in DATA_DIRECTORY (%w)", err)
 		}
 		return store.Options{Driver: store.DriverSQLite, DSN: path, Log: log}, nil
 	}

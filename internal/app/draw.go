@@ -139,7 +139,7 @@ func fetch(ctx context.Context, source string) ([]byte, error) {
 	if err != nil || u.Host == "" {
 		text, err := os.ReadFile(source)
 		if err != nil {
-			return nil, fmt.Errorf("cannot read %s: %w", source, err)
+			return nil, fmt.Errorf("cannot read %s: %w", source, reason(err))
 		}
 		return text, nil
 	}
@@ -162,7 +162,7 @@ func fetch(ctx context.Context, source string) ([]byte, error) {
 	}
 	text, err := io.ReadAll(io.LimitReader(response.Body, maxDocument))
 	if err != nil {
-		return nil, fmt.Errorf("cannot read %s: %w", source, err)
+		return nil, fmt.Errorf("cannot read %s: %w", source, reason(err))
 	}
 	return text, nil
 }

@@ -95,7 +95,7 @@ func (c broadcastCommand) Run(p *program) error {
 func (c broadcastCommand) read() (fulfil.Broadcast, error) {
 	body, err := os.ReadFile(c.Body)
 	if err != nil {
-		return fulfil.Broadcast{}, fmt.Errorf("cannot read %s: %w", c.Body, err)
+		return fulfil.Broadcast{}, fmt.Errorf("cannot read %s: %w", c.Body, reason(err))
 	}
 	b := fulfil.Broadcast{
 		Subject: event.Text{ID: c.SubjectID, EN: c.SubjectEN}, Body: event.Text{ID: string(body)}, CreatedAt: time.Now(),
@@ -103,7 +103,7 @@ func (c broadcastCommand) read() (fulfil.Broadcast, error) {
 	if c.BodyEN != "" {
 		english, err := os.ReadFile(c.BodyEN)
 		if err != nil {
-			return b, fmt.Errorf("cannot read %s: %w", c.BodyEN, err)
+			return b, fmt.Errorf("cannot read %s: %w", c.BodyEN, reason(err))
 		}
 		b.Body.EN = string(english)
 	}

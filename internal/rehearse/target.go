@@ -130,7 +130,7 @@ func onlyEvent(ctx context.Context, conn *wire.Conn) (string, error) {
 	if len(list) == 1 {
 		return list[0].Slug, nil
 	}
-	return "", fmt.Errorf("the server publishes %d events: say which one", len(list))
+	return "", fmt.Errorf("the server publishes %d events: name one with --event", len(list))
 }
 
 func (p *published) target(addr string) *target {
@@ -192,7 +192,10 @@ func getJSON(ctx context.Context, conn *wire.Conn, path string, into any) error 
 	defer cancel()
 	var a wire.Answer
 	if err := conn.Do(ctx, getRequest(nil, conn.Addr(), path, ""), &a); err != nil {
-		return fmt.Errorf("GET %s: %w", path, err)
+		return fmt.Errorf("the server at %s does not answer: start it, or name another with --url (%w)", conn.Addr(), err)
+	}
+	if a.Status == 404 {
+		return fmt.Errorf("the server has no %s: check --url and --event", path)
 	}
 	if a.Status != 200 {
 		return fmt.Errorf("GET %s: the server answers %d", path, a.Status)
