@@ -102,7 +102,7 @@ const (
 const localDirect = 100
 
 // heldJobs is how many jobs of a held queue may wait in Redis. The relay looks ten times a second, so this is a trickle that
-// takes a tenth of a processor, a ticket being 10 ms, and nothing waits for ever.
+// takes a thirtieth of a processor, and nothing waits for ever.
 const heldJobs = 1
 
 // startQueue runs the relay and the workers of every queue that this node has a handler for.
@@ -122,7 +122,7 @@ func (n *node) startQueue(handlers map[jobs.Kind]worker.Handler) error {
 		Direct: map[jobs.Queue]jobs.Direct{jobs.Plan: n.fulfilment.service.FollowNew},
 	}
 	if q.local != nil {
-		relay.Carrier, relay.Limits.Direct = q.local, localDirect
+		relay.Carrier, relay.Limits.Direct, relay.Limits.Gentle = q.local, localDirect, 0
 		relay.Held = func(q jobs.Queue) bool { return q != jobs.Payment && n.telemetry.rush.rate() >= stampedeFrom }
 		n.work.Go("workers", func(ctx context.Context) { n.workLocally(ctx, q.local, runner, served) })
 	} else {

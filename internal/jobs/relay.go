@@ -56,16 +56,19 @@ type Carrier interface {
 type RelayLimits struct {
 	Window int           // jobs of one queue that wait in the carrier; the rest waits in the outbox
 	Heavy  int           // the same of tickets and mails, whose jobs take milliseconds each; 0: like any
-	Held   int           // the same of a queue that is held, and what is done directly in one pass
+	Held   int           // the same of a queue that is held
 	Batch  int           // jobs in one claim
-	Direct int           // jobs that are done at once instead of being sent
+	Direct int           // jobs that are done in one pass instead of being sent
+	Gentle int           // the same while their queue is held
 	Lease  time.Duration // after which a sent job is looked for
 	Idle   time.Duration // between two looks when there is nothing to do
 }
 
 // DefaultRelayLimits returns what serves a rush: a window of half a second's jobs a queue.
 func DefaultRelayLimits() RelayLimits {
-	return RelayLimits{Window: 2000, Heavy: 100, Batch: 500, Direct: 500, Lease: 12 * time.Second, Idle: 100 * time.Millisecond}
+	return RelayLimits{
+		Window: 2000, Heavy: 100, Batch: 500, Direct: 500, Gentle: 250, Lease: 12 * time.Second, Idle: 100 * time.Millisecond,
+	}
 }
 
 // Relay keeps a window of the outbox's jobs in the carrier. Several may run at once.
@@ -158,7 +161,7 @@ func (r *Relay) Pass(ctx context.Context) (more bool, err error) {
 	}
 	for _, queue := range due {
 		held := r.Held != nil && r.Held(queue)
-		full, err := r.serve(ctx, queue, r.window(queue, held)-waiting[queue])
+		full, err := r.serve(ctx, queue, r.window(queue, held)-waiting[queue], held)
 		if err != nil {
 			return false, err
 		}
@@ -187,13 +190,13 @@ func (r *Relay) hasty() []Queue {
 }
 
 // serve sends what queue has room for, and looks after what was sent before. It reports whether it found a full batch.
-func (r *Relay) serve(ctx context.Context, queue Queue, room int) (full bool, err error) {
+func (r *Relay) serve(ctx context.Context, queue Queue, room int, held bool) (full bool, err error) {
 	now := r.Clock.Now()
 	batch := max(min(room, r.Limits.Batch), 0)
 	want := Want{Send: batch, Check: r.Limits.Batch}
 	done, failed := 0, error(nil)
-	if direct := r.Direct[queue]; direct != nil && batch > 0 {
-		done, failed = r.doDirectly(ctx, direct, min(room, r.Limits.Direct))
+	if direct := r.Direct[queue]; direct != nil {
+		done, failed = r.doDirectly(ctx, direct, held)
 		want.Ended = failed == nil
 	}
 	claims, err := r.Outbox.ClaimJobs(ctx, queue, now, now.Add(r.Limits.Lease), want)
@@ -212,7 +215,14 @@ func (r *Relay) serve(ctx context.Context, queue Queue, room int) (full bool, er
 	return (done > 0 && done == r.Limits.Direct) || (batch > 0 && len(claims.Send) == batch) || len(claims.Check) == r.Limits.Batch, nil
 }
 
-func (r *Relay) doDirectly(ctx context.Context, direct Direct, n int) (int, error) {
+func (r *Relay) doDirectly(ctx context.Context, direct Direct, held bool) (int, error) {
+	n := r.Limits.Direct
+	if held {
+		n = r.Limits.Gentle
+	}
+	if n == 0 {
+		return 0, nil
+	}
 	begin := r.Clock.Now()
 	done, err := direct(ctx, n)
 	if err != nil {

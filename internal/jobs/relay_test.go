@@ -86,7 +86,7 @@ func TestAHeldQueueTrickles(t *testing.T) {
 // New jobs of a direct queue are done where they lie and not sent; if they cannot be done together they go the usual way.
 func TestDirectJobsAreNotSent(t *testing.T) {
 	t.Parallel()
-	limits := jobs.RelayLimits{Window: 2000, Held: 3, Batch: 500, Direct: 200}
+	limits := jobs.RelayLimits{Window: 2000, Held: 3, Batch: 500, Direct: 200, Gentle: 50}
 	for name, test := range map[string]struct {
 		held  bool
 		there int // new jobs
@@ -98,7 +98,7 @@ func TestDirectJobsAreNotSent(t *testing.T) {
 		"many":   {there: 1000, asked: 200, want: jobs.Want{Send: 500, Check: 500, Ended: true}, more: true},
 		"few":    {there: 7, asked: 200, want: jobs.Want{Send: 500, Check: 500, Ended: true}},
 		"none":   {asked: 200, want: jobs.Want{Send: 500, Check: 500, Ended: true}},
-		"rush":   {held: true, there: 1000, asked: 3, want: jobs.Want{Send: 3, Check: 500, Ended: true}},
+		"rush":   {held: true, there: 1000, asked: 50, want: jobs.Want{Send: 3, Check: 500, Ended: true}},
 		"failed": {there: 1000, asked: 200, err: errors.New("one of them cannot be read"), want: jobs.Want{Send: 500, Check: 500}},
 	} {
 		t.Run(name, func(t *testing.T) {
