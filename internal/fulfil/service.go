@@ -38,6 +38,12 @@ type Document struct {
 	Content []byte
 }
 
+// Kept is a document to be stored, and the job that ends with it.
+type Kept struct {
+	Document
+	Job jobs.Job
+}
+
 // InvoiceNumber is an order's place in the seller's books.
 type InvoiceNumber struct {
 	Order     id.ID
@@ -77,8 +83,8 @@ type Store interface {
 	NumberInvoices(ctx context.Context, batch []InvoiceNumber) ([]InvoiceNumber, error)
 	// Receipt returns how the order was paid; the zero Receipt if it was not.
 	Receipt(ctx context.Context, order id.ID) (Receipt, error)
-	// KeepDocument stores a document, in the place of an older one, and ends the job in the same transaction.
-	KeepDocument(ctx context.Context, d Document, job jobs.Job) error
+	// KeepDocuments stores documents, each in the place of an older one, and ends their jobs in the same transaction.
+	KeepDocuments(ctx context.Context, kept []Kept) error
 	Document(ctx context.Context, order id.ID, kind DocumentKind) (Document, error) // ErrNoDocument
 }
 
@@ -111,6 +117,7 @@ type Service struct {
 	renderers chan struct{}
 	follows   *gather.Gatherer[*call[jobs.Job, struct{}]]
 	invoices  *gather.Gatherer[*call[InvoiceNumber, InvoiceNumber]]
+	documents *gather.Gatherer[*call[Kept, struct{}]]
 }
 
 // call is a job's part in a gathered transaction.
@@ -124,12 +131,17 @@ type call[In, Out any] struct {
 // gathered bounds one transaction of planning or numbering: at 100 it takes about 10 ms.
 const gathered = 100
 
+// gatheredDocuments bounds one transaction of documents, of 20 kB each: most of what keeping one costs is the commit.
+const gatheredDocuments = 16
+
 // Start runs the gatherers in goroutines of g.
 func (s *Service) Start(g *lifecycle.Group) {
 	limits := gather.Limits{Queue: 10_000, Batch: gathered}
 	s.renderers = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
 	s.follows = gather.New(limits, s.followMany)
 	s.invoices = gather.New(limits, s.numberMany)
+	s.documents = gather.New(gather.Limits{Queue: limits.Queue, Batch: gatheredDocuments}, s.keepMany)
+	g.Go("documents", func(ctx context.Context) { s.documents.Work(ctx, gatheredDrain) })
 	g.Go("planning", func(ctx context.Context) { s.follows.Work(ctx, gatheredDrain) })
 	g.Go("invoice numbers", func(ctx context.Context) { s.invoices.Work(ctx, gatheredDrain) })
 }
@@ -185,6 +197,26 @@ func (s *Service) numberMany(ctx context.Context, calls []*call[InvoiceNumber, I
 	}
 }
 
+func (s *Service) keep(j jobs.Job, d Document) error {
+	_, err := join(s.documents, Kept{d, j})
+	return err
+}
+
+// keepMany stores documents together, or one by one if they cannot be: one that is refused must not keep the others.
+func (s *Service) keepMany(ctx context.Context, calls []*call[Kept, struct{}]) {
+	kept := make([]Kept, len(calls))
+	for i, c := range calls {
+		kept[i] = c.in
+	}
+	err := s.Store.KeepDocuments(ctx, kept)
+	for i, c := range calls {
+		if c.err = err; err != nil && len(calls) > 1 {
+			c.err = s.Store.KeepDocuments(ctx, kept[i:i+1])
+		}
+		close(c.done)
+	}
+}
+
 // RenderTickets renders and stores the order's tickets.
 func (s *Service) RenderTickets(ctx context.Context, j jobs.Job) error {
 	o, e, err := s.read(ctx, j)
@@ -206,9 +238,9 @@ func (s *Service) RenderTickets(ctx context.Context, j jobs.Job) error {
 	if err != nil {
 		return fmt.Errorf("tickets of %s: %w", o.Number, err)
 	}
-	return s.Store.KeepDocument(ctx, Document{
+	return s.keep(j, Document{
 		Order: o.ID, Kind: TicketsPDF, Version: o.Version, Name: "tiket-" + o.Number + ".pdf", Content: content,
-	}, j)
+	})
 }
 
 // restFor is how many times as long as it rendered a renderer rests while registrations need the processor.
@@ -340,9 +372,9 @@ func (s *Service) RenderInvoice(ctx context.Context, j jobs.Job) error {
 	if err != nil {
 		return fmt.Errorf("invoice of %s: %w", o.Number, err)
 	}
-	return s.Store.KeepDocument(ctx, Document{
+	return s.keep(j, Document{
 		Order: o.ID, Kind: InvoicePDF, Version: o.Version, Name: "faktur-" + o.Number + ".pdf", Content: content,
-	}, j)
+	})
 }
 
 func invoice(o registration.Order, e *event.Event, number InvoiceNumber, paid Receipt) ticket.Invoice {

@@ -42,8 +42,8 @@ func (k Kind) Policy() Policy {
 		return Policy{Provider: SMTP, Timeout: time.Minute, Limit: 12, Base: 2 * time.Second, Cap: 5 * time.Minute, Exclusive: true}
 	case MailBroadcast:
 		return Policy{Provider: SMTP, Timeout: 10 * time.Minute, Limit: 20, Base: 5 * time.Second, Cap: 30 * time.Minute, Concurrency: 2, Exclusive: true}
-	case TicketRender, InvoiceRender:
-		return Policy{Timeout: time.Minute, Limit: 10, Base: time.Second, Cap: 5 * time.Minute, Concurrency: 4}
+	case TicketRender, InvoiceRender: // as many as share a transaction; they are rendered one after the other
+		return Policy{Timeout: time.Minute, Limit: 10, Base: time.Second, Cap: 5 * time.Minute, Concurrency: 16}
 	case OrderPlaced, OrderChanged, Noop:
 	}
 	return Policy{Timeout: 30 * time.Second, Limit: 15, Base: 500 * time.Millisecond, Cap: 2 * time.Minute}

@@ -36,7 +36,7 @@ type Lanes map[jobs.Queue]Lane
 // processor time for. A taker alone reaches what one connection does, so the queues that must be fast have two.
 func DefaultLanes() Lanes {
 	return Lanes{
-		jobs.Plan: {Takers: 2, Workers: 64}, jobs.Payment: {Takers: 1, Workers: 24}, jobs.Ticket: {Takers: 1, Workers: 8},
+		jobs.Plan: {Takers: 2, Workers: 64}, jobs.Payment: {Takers: 1, Workers: 24}, jobs.Ticket: {Takers: 1, Workers: 16},
 		jobs.Mail: {Takers: 1, Workers: 8}, jobs.Bulk: {Takers: 2, Workers: 8},
 	}
 }

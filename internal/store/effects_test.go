@@ -60,7 +60,9 @@ func (a *aftermath) follow(t *testing.T) {
 			_, err := a.NumberInvoices(ctx, []fulfil.InvoiceNumber{{Order: j.Order, Organiser: "Yayasan", Year: 2026, IssuedAt: now}})
 			must(t, err)
 		}
-		must(t, a.KeepDocument(ctx, fulfil.Document{Order: j.Order, Kind: kind, Version: j.Version, Name: "x.pdf", Content: []byte("%PDF")}, j))
+		must(t, a.KeepDocuments(ctx, []fulfil.Kept{{
+			Document: fulfil.Document{Order: j.Order, Kind: kind, Version: j.Version, Name: "x.pdf", Content: []byte("%PDF")}, Job: j,
+		}}))
 	}
 	var ends []jobs.Outcome
 	for _, j := range append(a.claim(t, jobs.Mail), a.claim(t, jobs.Payment)...) {

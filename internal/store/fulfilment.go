@@ -1,11 +1,11 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -14,7 +14,6 @@ import (
 	"gapura/internal/event"
 	"gapura/internal/fulfil"
 	"gapura/internal/id"
-	"gapura/internal/jobs"
 	"gapura/internal/money"
 	"gapura/internal/notify"
 	"gapura/internal/registration"
@@ -61,210 +60,21 @@ func (s *Store) EventByID(ctx context.Context, eventID int64) (*event.Event, err
 	return e, s.dialect.classify(err)
 }
 
-// Follow implements fulfil.Store. It locks the orders, in the order of their ids, and nothing else: an event's lock is for
-// the opening.
-func (s *Store) Follow(ctx context.Context, now time.Time, batch []jobs.Job, decide func(fulfil.Follow) fulfil.Plan) error {
-	return s.contended(ctx, func(tx bun.Tx) error {
-		newest := newestJobs(batch)
-		if err := s.stillThere(ctx, tx, newest); err != nil {
-			return err
-		}
-		return s.follow(ctx, tx, now, batch, newest, decide)
-	})
-}
-
-// FollowNew implements fulfil.Store.
-func (s *Store) FollowNew(ctx context.Context, now time.Time, n int, decide func(fulfil.Follow) fulfil.Plan) ([]jobs.Job, error) {
-	var batch []jobs.Job
-	err := s.contended(ctx, func(tx bun.Tx) error {
-		batch = nil
-		rows, err := s.lockJobs(ctx, tx, "next_at = ?", jobs.Plan, 0, n)
-		if err != nil || len(rows) == 0 {
-			return err
-		}
-		batch = make([]jobs.Job, len(rows))
-		for i := range rows {
-			batch[i] = rows[i].job()
-		}
-		return s.follow(ctx, tx, now, batch, newestJobs(batch), decide)
-	})
-	if err != nil {
-		return nil, err
-	}
-	return batch, nil
-}
-
-// follow plans what follows from the newest jobs and ends all of the batch.
-func (s *Store) follow(ctx context.Context, tx bun.Tx, now time.Time, batch []jobs.Job, newest map[id.ID]jobs.Job,
-	decide func(fulfil.Follow) fulfil.Plan,
-) error {
-	follows, err := s.follows(ctx, tx, newest)
-	if err != nil {
-		return err
-	}
-	var planned []jobs.New
-	var issue []fulfil.Ticket
-	var void []id.ID
-	for _, f := range follows {
-		plan := decide(f)
-		planned = append(planned, plan.Jobs...)
-		issue = append(issue, plan.Issue...)
-		if plan.Void {
-			void = append(void, f.Order.ID)
-		}
-	}
-	if err := issueTickets(ctx, tx, issue); err != nil {
-		return err
-	}
-	if err := voidTickets(ctx, tx, void); err != nil {
-		return err
-	}
-	if err := addJobs(ctx, tx, now, planned); err != nil {
-		return err
-	}
-	return finishJobs(ctx, tx, jobIDs(batch), nil)
-}
-
-func jobIDs(batch []jobs.Job) []int64 {
-	ids := make([]int64, len(batch))
-	for i, j := range batch {
-		ids[i] = j.ID
-	}
-	return ids
-}
-
-// newestJobs are those that plan: two jobs about one order, of two of its states, may come together.
-func newestJobs(batch []jobs.Job) map[id.ID]jobs.Job {
-	newest := make(map[id.ID]jobs.Job, len(batch))
-	for _, j := range batch {
-		if known, ok := newest[j.Order]; !ok || known.Version < j.Version {
-			newest[j.Order] = j
-		}
-	}
-	return newest
-}
-
-// followedRow is what planning needs of an order.
-type followedRow struct {
-	ID      id.ID
-	EventID int64
-	Status  string
-	Version int
-	Total   int64
-}
-
-// follows locks and reads the orders of the jobs.
-func (s *Store) follows(ctx context.Context, tx bun.Tx, newest map[id.ID]jobs.Job) ([]fulfil.Follow, error) {
-	if len(newest) == 0 {
-		return nil, nil
-	}
-	ids := slices.Collect(maps.Keys(newest))
-	var rows []followedRow
-	err := tx.NewRaw("SELECT id, event_id, status, version, total FROM orders WHERE id IN (?) ORDER BY id"+s.dialect.forUpdate,
-		bun.List(rawIDs(ids))).Scan(ctx, &rows)
-	if err != nil {
-		return nil, fmt.Errorf("lock orders: %w", err)
-	}
-	positions, err := positionsOf(ctx, tx, ids)
-	if err != nil {
-		return nil, err
-	}
-	tickets, err := ticketsOf(ctx, tx, ids)
-	if err != nil {
-		return nil, err
-	}
-	follows := make([]fulfil.Follow, len(rows))
-	for i, r := range rows {
-		follows[i] = fulfil.Follow{Job: newest[r.ID], Tickets: tickets[r.ID], Order: fulfil.Order{
-			ID: r.ID, EventID: r.EventID, Status: registration.Status(r.Status), Version: r.Version, Total: money.Rupiah(r.Total),
-			Positions: positions[r.ID],
-		}}
-	}
-	return follows, nil
-}
-
-func positionsOf(ctx context.Context, tx bun.Tx, orders []id.ID) (map[id.ID][]int, error) {
-	var rows []struct {
-		OrderID  id.ID
-		Position int
-	}
-	err := tx.NewRaw("SELECT order_id, position FROM participants WHERE order_id IN (?) ORDER BY order_id, position",
-		bun.List(rawIDs(orders))).Scan(ctx, &rows)
-	if err != nil {
-		return nil, fmt.Errorf("read positions: %w", err)
-	}
-	positions := make(map[id.ID][]int, len(orders))
-	for _, r := range rows {
-		positions[r.OrderID] = append(positions[r.OrderID], r.Position)
-	}
-	return positions, nil
-}
-
-// stillThere drops the jobs that somebody else has done: a second plan would make a second mail.
-func (s *Store) stillThere(ctx context.Context, tx bun.Tx, newest map[id.ID]jobs.Job) error {
-	wanted := make([]int64, 0, len(newest))
-	for _, j := range newest {
-		wanted = append(wanted, j.ID)
-	}
-	slices.Sort(wanted)
-	var have []int64
-	if err := tx.NewRaw("SELECT id FROM outbox WHERE id IN (?)"+s.dialect.forUpdate, bun.List(wanted)).Scan(ctx, &have); err != nil {
-		return fmt.Errorf("lock jobs: %w", err)
-	}
-	for order, j := range newest {
-		if !slices.Contains(have, j.ID) {
-			delete(newest, order)
-		}
-	}
-	return nil
-}
-
 func ticketsOf(ctx context.Context, db bun.IDB, orders []id.ID) (map[id.ID][]fulfil.Ticket, error) {
 	var rows []ticketRow
 	err := db.NewRaw("SELECT * FROM tickets WHERE order_id IN (?) ORDER BY order_id, position", bun.List(rawIDs(orders))).Scan(ctx, &rows)
 	if err != nil {
 		return nil, fmt.Errorf("read tickets: %w", err)
 	}
+	return ticketsByOrder(rows), nil
+}
+
+func ticketsByOrder(rows []ticketRow) map[id.ID][]fulfil.Ticket {
 	all := map[id.ID][]fulfil.Ticket{}
 	for i := range rows {
 		all[rows[i].OrderID] = append(all[rows[i].OrderID], rows[i].ticket())
 	}
-	return all, nil
-}
-
-// issueTickets writes first tickets in one statement, and reissues one by one: they are rare.
-func issueTickets(ctx context.Context, tx bun.Tx, issue []fulfil.Ticket) error {
-	var fresh []ticketRow
-	for _, t := range issue {
-		if t.Serial == 1 {
-			fresh = append(fresh, ticketRow{
-				OrderID: t.Order, Position: t.Position, EventID: t.EventID, Serial: t.Serial, IssuedAt: milliseconds(t.IssuedAt),
-			})
-			continue
-		}
-		_, err := tx.NewRaw("UPDATE tickets SET serial = ?, issued_at = ?, void = 0 WHERE order_id = ? AND position = ?",
-			t.Serial, milliseconds(t.IssuedAt), t.Order, t.Position).Exec(ctx)
-		if err != nil {
-			return fmt.Errorf("reissue a ticket: %w", err)
-		}
-	}
-	if len(fresh) == 0 {
-		return nil
-	}
-	if _, err := tx.NewInsert().Model(&fresh).Exec(ctx); err != nil {
-		return fmt.Errorf("issue tickets: %w", err)
-	}
-	return nil
-}
-
-func voidTickets(ctx context.Context, tx bun.Tx, orders []id.ID) error {
-	if len(orders) == 0 {
-		return nil
-	}
-	if _, err := tx.NewRaw("UPDATE tickets SET void = 1 WHERE order_id IN (?)", bun.List(rawIDs(orders))).Exec(ctx); err != nil {
-		return fmt.Errorf("void tickets: %w", err)
-	}
-	return nil
+	return all
 }
 
 // Tickets implements fulfil.Store.
@@ -433,25 +243,74 @@ func (s *Store) Receipt(ctx context.Context, order id.ID) (fulfil.Receipt, error
 	return r, nil
 }
 
-// KeepDocument implements fulfil.Store. One that was rendered for an older state never replaces a newer one.
-func (s *Store) KeepDocument(ctx context.Context, d fulfil.Document, job jobs.Job) error {
+// documentKey names a document.
+type documentKey struct {
+	order id.ID
+	kind  fulfil.DocumentKind
+}
+
+// KeepDocuments implements fulfil.Store. One that was rendered for an older state never replaces a newer one.
+func (s *Store) KeepDocuments(ctx context.Context, kept []fulfil.Kept) error {
+	sorted := slices.Clone(kept)
+	slices.SortStableFunc(sorted, func(a, b fulfil.Kept) int { return bytes.Compare(a.Order[:], b.Order[:]) }) // one order of locks
+	done := make([]int64, len(sorted))
+	for i := range sorted {
+		done[i] = sorted[i].Job.ID
+	}
 	return s.rivalled(ctx, func(tx bun.Tx) error {
-		version := -1
-		err := tx.NewRaw("SELECT version FROM documents WHERE order_id = ? AND kind = ?"+s.dialect.forUpdate, d.Order, string(d.Kind)).
-			Scan(ctx, &version)
-		switch {
-		case errors.Is(err, sql.ErrNoRows):
-			_, err = tx.NewRaw("INSERT INTO documents (order_id, kind, version, name, content) VALUES (?, ?, ?, ?, ?)",
-				d.Order, string(d.Kind), d.Version, d.Name, d.Content).Exec(ctx)
-		case err == nil && version <= d.Version:
-			_, err = tx.NewRaw("UPDATE documents SET version = ?, name = ?, content = ? WHERE order_id = ? AND kind = ?",
-				d.Version, d.Name, d.Content, d.Order, string(d.Kind)).Exec(ctx)
-		}
+		versions, err := s.lockDocuments(ctx, tx, sorted)
 		if err != nil {
-			return fmt.Errorf("keep a document: %w", err)
+			return err
 		}
-		return finishJob(ctx, tx, job.ID)
+		for i := range sorted {
+			if err := keepDocument(ctx, tx, &sorted[i].Document, versions); err != nil {
+				return fmt.Errorf("keep a document: %w", err)
+			}
+		}
+		return finishJobs(ctx, tx, done, done)
 	})
+}
+
+// lockDocuments returns the versions of those that exist.
+func (s *Store) lockDocuments(ctx context.Context, tx bun.Tx, kept []fulfil.Kept) (map[documentKey]int, error) {
+	orders := make([]id.ID, len(kept))
+	for i := range kept {
+		orders[i] = kept[i].Order
+	}
+	var rows []struct {
+		OrderID id.ID
+		Kind    string
+		Version int
+	}
+	err := tx.NewRaw("SELECT order_id, kind, version FROM documents WHERE order_id IN (?) ORDER BY order_id"+s.dialect.forUpdate,
+		bun.List(rawIDs(orders))).Scan(ctx, &rows)
+	if err != nil {
+		return nil, fmt.Errorf("look documents up: %w", err)
+	}
+	versions := make(map[documentKey]int, len(rows))
+	for _, r := range rows {
+		versions[documentKey{r.OrderID, fulfil.DocumentKind(r.Kind)}] = r.Version
+	}
+	return versions, nil
+}
+
+// keepDocument hands the content to the driver as it is: bun would write 20 kB as 40 kB of digits, and MariaDB take a millisecond
+// to read them.
+func keepDocument(ctx context.Context, tx bun.Tx, d *fulfil.Document, versions map[documentKey]int) error {
+	key := documentKey{d.Order, d.Kind}
+	version, exists := versions[key]
+	if exists && version > d.Version {
+		return nil
+	}
+	versions[key] = d.Version
+	if exists {
+		_, err := tx.Tx.ExecContext(ctx, "UPDATE documents SET version = ?, name = ?, content = ? WHERE order_id = ? AND kind = ?",
+			d.Version, d.Name, d.Content, d.Order[:], string(d.Kind))
+		return err
+	}
+	_, err := tx.Tx.ExecContext(ctx, "INSERT INTO documents (order_id, kind, version, name, content) VALUES (?, ?, ?, ?, ?)",
+		d.Order[:], string(d.Kind), d.Version, d.Name, d.Content)
+	return err
 }
 
 // Document implements fulfil.Store.

@@ -380,7 +380,7 @@ func fulfilDocuments(t *testing.T, w *works) {
 	}
 	keep := func(version int, content []byte, job jobs.Job) fulfil.Document {
 		d := fulfil.Document{Order: orders[0].ID, Kind: fulfil.TicketsPDF, Version: version, Name: fmt.Sprintf("tiket-%d.pdf", version), Content: content}
-		must(t, w.KeepDocument(t.Context(), d, job))
+		must(t, w.KeepDocuments(t.Context(), []fulfil.Kept{{Document: d, Job: job}}))
 		return d
 	}
 	keep(1, []byte("first"), planned[0])
@@ -400,7 +400,8 @@ func fulfilDocuments(t *testing.T, w *works) {
 	var wg sync.WaitGroup
 	for n := range 6 { // two workers that render the first document of an order at the same moment
 		wg.Go(func() {
-			err := w.KeepDocument(t.Context(), fulfil.Document{Order: orders[1].ID, Kind: fulfil.InvoicePDF, Version: n, Name: "f.pdf", Content: binary}, jobs.Job{})
+			d := fulfil.Document{Order: orders[1].ID, Kind: fulfil.InvoicePDF, Version: n, Name: "f.pdf", Content: binary}
+			err := w.KeepDocuments(t.Context(), []fulfil.Kept{{Document: d}})
 			if err != nil {
 				t.Errorf("keep: %v", err)
 			}
@@ -409,6 +410,17 @@ func fulfilDocuments(t *testing.T, w *works) {
 	wg.Wait()
 	if n := w.count(t, "SELECT COUNT(*) FROM documents"); n != 2 {
 		t.Errorf("%d documents", n)
+	}
+	many := func(kind fulfil.DocumentKind, version int, content string) fulfil.Kept {
+		return fulfil.Kept{Document: fulfil.Document{Order: orders[1].ID, Kind: kind, Version: version, Name: "n.pdf", Content: []byte(content)}}
+	}
+	must(t, w.KeepDocuments(t.Context(), []fulfil.Kept{
+		many(fulfil.TicketsPDF, 1, "older"), many(fulfil.InvoicePDF, 9, "invoice"), many(fulfil.TicketsPDF, 2, "it's \\ \x00 newer"), many(fulfil.TicketsPDF, 1, "late"),
+	}))
+	for kind, content := range map[fulfil.DocumentKind]string{fulfil.TicketsPDF: "it's \\ \x00 newer", fulfil.InvoicePDF: "invoice"} {
+		if got, err := w.Document(t.Context(), orders[1].ID, kind); err != nil || string(got.Content) != content {
+			t.Errorf("%s of many: %q, %v", kind, got.Content, err)
+		}
 	}
 }
 
