@@ -108,5 +108,5 @@ func (n *node) heedRush(said *redisstore.Rush) func(jobs.Queue) bool {
 		rush, err := said.Said(ctx)
 		on.Store(rush && err == nil)
 	})
-	return func(q jobs.Queue) bool { return q != jobs.Payment && on.Load() }
+	return func(q jobs.Queue) bool { return q.Held() && on.Load() }
 }

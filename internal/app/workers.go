@@ -51,7 +51,7 @@ func (q *queue) close() error {
 // localWorkers is how many jobs of each queue run at a time when one process does everything. Planning has the most, because
 // what is planned at the same time shares a transaction.
 func localWorkers() map[jobs.Queue]int {
-	return map[jobs.Queue]int{jobs.Plan: 64, jobs.Payment: 16, jobs.Ticket: 4, jobs.Mail: 4, jobs.Bulk: 4}
+	return map[jobs.Queue]int{jobs.Plan: 64, jobs.Confirm: 16, jobs.Payment: 16, jobs.Ticket: 4, jobs.Mail: 4, jobs.Bulk: 4}
 }
 
 // openQueue connects to the Redis of the configuration, or carries jobs in this process. It does not ask whether Redis
@@ -123,7 +123,7 @@ func (n *node) startQueue(handlers map[jobs.Kind]worker.Handler) error {
 	}
 	if q.local != nil {
 		relay.Carrier, relay.Limits.Direct, relay.Limits.Gentle = q.local, localDirect, 0
-		relay.Held = func(q jobs.Queue) bool { return q != jobs.Payment && n.telemetry.rush.rate() >= stampedeFrom }
+		relay.Held = func(q jobs.Queue) bool { return q.Held() && n.telemetry.rush.rate() >= stampedeFrom }
 		n.work.Go("workers", func(ctx context.Context) { n.workLocally(ctx, q.local, runner, served) })
 	} else {
 		carrier := redisqueue.NewCarrier(q.client, clock.System{})

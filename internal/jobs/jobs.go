@@ -14,9 +14,11 @@ import (
 type Queue string
 
 // The queues, the most urgent first. Planning is before all: a payment page that nobody has planned yet cannot wait for
-// tickets to be rendered, nor for a provider's limit.
+// tickets to be rendered, nor for a provider's limit. Who has paid comes before those who want to: at an opening thousands of
+// pages wait for the provider's 50 a second.
 const (
 	Plan    Queue = "plan"
+	Confirm Queue = "confirm"
 	Payment Queue = "payment"
 	Ticket  Queue = "ticket"
 	Mail    Queue = "mail"
@@ -24,7 +26,10 @@ const (
 )
 
 // Queues lists the queues, the most urgent first.
-func Queues() []Queue { return []Queue{Plan, Payment, Ticket, Mail, Bulk} }
+func Queues() []Queue { return []Queue{Plan, Confirm, Payment, Ticket, Mail, Bulk} }
+
+// Held reports whether q can wait while registrations need the processor. What has to do with money cannot.
+func (q Queue) Held() bool { return q != Confirm && q != Payment }
 
 // Kind says what is to be done.
 type Kind string
@@ -58,7 +63,9 @@ func (k Kind) Queue() Queue {
 	switch k {
 	case OrderPlaced, OrderChanged:
 		return Plan
-	case PaymentStart, PaymentConfirm, PaymentAsk, PaymentRefund:
+	case PaymentConfirm:
+		return Confirm
+	case PaymentStart, PaymentAsk, PaymentRefund:
 		return Payment
 	case MailSend, MailConfirm:
 		return Mail

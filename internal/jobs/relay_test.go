@@ -58,14 +58,14 @@ func TestAHeldQueueTrickles(t *testing.T) {
 		want    full
 		more    bool
 	}{
-		"calm": {waiting: carried{}, want: full{jobs.Payment: 500, jobs.Plan: 500, jobs.Ticket: 100, jobs.Mail: 100, jobs.Bulk: 500}, more: true},
+		"calm": {waiting: carried{}, want: full{jobs.Confirm: 500, jobs.Payment: 500, jobs.Plan: 500, jobs.Ticket: 100, jobs.Mail: 100, jobs.Bulk: 500}, more: true},
 		"filled": {
 			waiting: carried{jobs.Payment: 2000, jobs.Plan: 1999, jobs.Ticket: 100, jobs.Mail: 99, jobs.Bulk: 1700},
-			want:    full{jobs.Payment: 0, jobs.Plan: 1, jobs.Ticket: 0, jobs.Mail: 1, jobs.Bulk: 300}, more: true,
+			want:    full{jobs.Confirm: 500, jobs.Payment: 0, jobs.Plan: 1, jobs.Ticket: 0, jobs.Mail: 1, jobs.Bulk: 300}, more: true,
 		},
 		"rush": {
 			held: true, waiting: carried{jobs.Payment: 2000, jobs.Ticket: 1},
-			want: full{jobs.Payment: 0, jobs.Plan: 1, jobs.Ticket: 0, jobs.Mail: 1, jobs.Bulk: 1},
+			want: full{jobs.Confirm: 500, jobs.Payment: 0, jobs.Plan: 1, jobs.Ticket: 0, jobs.Mail: 1, jobs.Bulk: 1}, more: true,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -73,7 +73,7 @@ func TestAHeldQueueTrickles(t *testing.T) {
 			outbox := full{}
 			r := jobs.Relay{
 				Outbox: outbox, Carrier: test.waiting, Queues: jobs.Queues(), Clock: clock.System{}, Log: slog.New(slog.DiscardHandler),
-				Meter: silent{}, Limits: limits, Held: func(q jobs.Queue) bool { return test.held && q != jobs.Payment },
+				Meter: silent{}, Limits: limits, Held: func(q jobs.Queue) bool { return test.held && q.Held() },
 			}
 			more, err := r.Pass(t.Context())
 			if err != nil || more != test.more || !maps.Equal(outbox, test.want) {
