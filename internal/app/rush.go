@@ -50,6 +50,25 @@ func (r *rush) lateSince(then time.Time) bool {
 	return r.late.After(then)
 }
 
+// demand is what the workers of other processes are told.
+func (r *rush) demand() jobs.Demand {
+	switch {
+	case r.lateSince(time.Now().Add(-2 * rushEvery)):
+		return jobs.Late
+	case r.rate() >= stampedeFrom:
+		return jobs.Busy
+	}
+	return jobs.Calm
+}
+
+// demandHere is what the jobs of the same process are told.
+func (r *rush) demandHere() jobs.Demand {
+	if r.rate() >= stampedeFrom {
+		return jobs.Late
+	}
+	return jobs.Calm
+}
+
 func (r *rush) busy() bool { return r.rate() >= busyFrom }
 
 // rate is about how many registrations came in the last second.
@@ -71,13 +90,13 @@ func (r *rush) turn(now time.Time) {
 	r.began, r.n = now, 0
 }
 
-// A node that serves says every rushEvery whether registrations wait, and is believed for rushLasts.
+// A node that serves says every rushEvery how much registrations need, and is believed for rushLasts.
 const (
 	rushEvery = 200 * time.Millisecond
-	rushLasts = time.Second
+	rushLasts = 500 * time.Millisecond
 )
 
-// announceRush tells the workers' processes when registrations wait for the database. What follows a registration can wait; it
+// announceRush tells the workers' processes when registrations keep the machine busy, or wait for the database. What follows a registration can wait; it
 // would take from them the processor, if it runs here, and the database in any case. Workers that cannot be told do not wait.
 func (n *node) announceRush() error {
 	if n.program.cfg.QueueConnection != "redis" {
@@ -94,19 +113,22 @@ func (n *node) announceRush() error {
 	}
 	said := redisstore.NewRush(client)
 	n.work.Every("rush", rushEvery, func(ctx context.Context) {
-		if n.telemetry.rush.lateSince(time.Now().Add(-2 * rushEvery)) {
-			_ = said.Say(ctx, rushLasts) // without Redis there are no jobs either
+		if demand := n.telemetry.rush.demand(); demand != jobs.Calm {
+			_ = said.Say(ctx, demand, rushLasts) // without Redis there are no jobs either
 		}
 	})
 	return nil
 }
 
-// heedRush returns whether a queue is to be held because registrations wait somewhere. Payments are not.
-func (n *node) heedRush(said *redisstore.Rush) func(jobs.Queue) bool {
-	var on atomic.Bool
+// heedRush returns what the nodes that serve say.
+func (n *node) heedRush(said *redisstore.Rush) func() jobs.Demand {
+	var now atomic.Int32
 	n.work.Every("rush", rushEvery, func(ctx context.Context) {
-		rush, err := said.Said(ctx)
-		on.Store(rush && err == nil)
+		demand, err := said.Said(ctx)
+		if err != nil { // then there are no jobs either
+			demand = jobs.Calm
+		}
+		now.Store(int32(demand))
 	})
-	return func(q jobs.Queue) bool { return q.Held() && on.Load() }
+	return func() jobs.Demand { return jobs.Demand(now.Load()) }
 }

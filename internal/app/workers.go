@@ -123,12 +123,12 @@ func (n *node) startQueue(handlers map[jobs.Kind]worker.Handler) error {
 	}
 	if q.local != nil {
 		relay.Carrier, relay.Limits.Direct, relay.Limits.Gentle = q.local, localDirect, 0
-		relay.Held = func(q jobs.Queue) bool { return q.Held() && n.telemetry.rush.rate() >= stampedeFrom }
+		relay.Demand = n.telemetry.rush.demandHere
 		n.work.Go("workers", func(ctx context.Context) { n.workLocally(ctx, q.local, runner, served) })
 	} else {
 		carrier := redisqueue.NewCarrier(q.client, clock.System{})
 		relay.Carrier, relay.Shared = carrier, true
-		relay.Held, relay.Limits.Held = n.heedRush(redisstore.NewRush(q.client)), heldJobs
+		relay.Demand, relay.Limits.Held = n.heedRush(redisstore.NewRush(q.client)), heldJobs
 		n.work.Go("workers", func(ctx context.Context) { n.receive(ctx, q.client, runner, served) })
 		n.work.Every("queue sweep", sweepQueueEvery, func(ctx context.Context) { n.sweepQueue(ctx, carrier) })
 	}

@@ -28,8 +28,8 @@ const (
 // Queues lists the queues, the most urgent first.
 func Queues() []Queue { return []Queue{Plan, Confirm, Payment, Ticket, Mail, Bulk} }
 
-// Held reports whether q can wait while registrations need the processor. What has to do with money cannot.
-func (q Queue) Held() bool { return q != Confirm && q != Payment }
+// CanWait reports whether q can wait while registrations need the machine. What has to do with money cannot.
+func (q Queue) CanWait() bool { return q != Confirm && q != Payment }
 
 // Kind says what is to be done.
 type Kind string

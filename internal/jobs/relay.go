@@ -56,10 +56,11 @@ type Carrier interface {
 type RelayLimits struct {
 	Window int           // jobs of one queue that wait in the carrier; the rest waits in the outbox
 	Heavy  int           // the same of tickets and mails, whose jobs take milliseconds each; 0: like any
-	Held   int           // the same of a queue that is held
+	Busy   int           // the same of tickets and mails while registrations keep the machine busy
+	Held   int           // jobs of any queue that can wait, while registrations wait
 	Batch  int           // jobs in one claim
 	Direct int           // jobs that are done in one pass instead of being sent
-	Gentle int           // the same while their queue is held
+	Gentle int           // the same while registrations wait
 	Lease  time.Duration // after which a sent job is looked for
 	Idle   time.Duration // between two looks when there is nothing to do
 }
@@ -67,9 +68,19 @@ type RelayLimits struct {
 // DefaultRelayLimits returns what serves a rush: a window of half a second's jobs a queue.
 func DefaultRelayLimits() RelayLimits {
 	return RelayLimits{
-		Window: 2000, Heavy: 100, Batch: 500, Direct: 500, Gentle: 250, Lease: 12 * time.Second, Idle: 100 * time.Millisecond,
+		Window: 2000, Heavy: 100, Busy: 5, Batch: 500, Direct: 500, Gentle: 250, Lease: 12 * time.Second, Idle: 100 * time.Millisecond,
 	}
 }
+
+// Demand is how much registrations need the machine, and so how much of it is left for what follows them.
+type Demand int
+
+// The demands.
+const (
+	Calm Demand = iota
+	Busy        // they keep it busy: what takes milliseconds of a processor goes on in small numbers
+	Late        // they wait: next to nothing goes on that can wait
+)
 
 // Relay keeps a window of the outbox's jobs in the carrier. Several may run at once.
 type Relay struct {
@@ -80,7 +91,7 @@ type Relay struct {
 	Log     *slog.Logger
 	Meter   Meter
 	Limits  RelayLimits
-	Held    func(q Queue) bool // a queue of which next to nothing is sent now; nil: none
+	Demand  func() Demand      // how much registrations need the machine now; nil: not at all
 	Direct  map[Queue]Direct   // queues whose new jobs are done here. Those that fail go through the carrier, each for itself
 	Shared  bool               // workers of other processes may be doing what a carrier that was wiped had held
 
@@ -155,26 +166,33 @@ func (r *Relay) Pass(ctx context.Context) (more bool, err error) {
 			r.Log.Warn("the queue in Redis was empty: what it had lost is sent again", slog.Any("jobs", cleared))
 		}
 	}
+	demand := Calm
+	if r.Demand != nil {
+		demand = r.Demand()
+	}
 	due, err := r.Outbox.DueQueues(ctx, r.Clock.Now(), r.Queues)
 	if err != nil {
 		return false, err
 	}
 	for _, queue := range due {
-		held := r.Held != nil && r.Held(queue)
-		full, err := r.serve(ctx, queue, r.window(queue, held)-waiting[queue], held)
+		window := r.window(queue, demand)
+		full, err := r.serve(ctx, queue, window-waiting[queue], demand)
 		if err != nil {
 			return false, err
 		}
-		more = more || full && !held // a held queue has its few at the pace of Idle
+		more = more || full && !(demand == Late && queue.CanWait()) // what trickles does so at the pace of Idle
 	}
 	return more, nil
 }
 
-func (r *Relay) window(queue Queue, held bool) int {
+func (r *Relay) window(queue Queue, demand Demand) int {
+	heavy := r.Limits.Heavy > 0 && (queue == Ticket || queue == Mail)
 	switch {
-	case held:
+	case demand == Late && queue.CanWait():
 		return r.Limits.Held
-	case r.Limits.Heavy > 0 && (queue == Ticket || queue == Mail):
+	case demand == Busy && heavy:
+		return r.Limits.Busy
+	case heavy:
 		return min(r.Limits.Heavy, r.Limits.Window)
 	}
 	return r.Limits.Window
@@ -190,13 +208,13 @@ func (r *Relay) hasty() []Queue {
 }
 
 // serve sends what queue has room for, and looks after what was sent before. It reports whether it found a full batch.
-func (r *Relay) serve(ctx context.Context, queue Queue, room int, held bool) (full bool, err error) {
+func (r *Relay) serve(ctx context.Context, queue Queue, room int, demand Demand) (full bool, err error) {
 	now := r.Clock.Now()
 	batch := max(min(room, r.Limits.Batch), 0)
 	want := Want{Send: batch, Check: r.Limits.Batch}
 	done, failed := 0, error(nil)
 	if direct := r.Direct[queue]; direct != nil {
-		done, failed = r.doDirectly(ctx, direct, held)
+		done, failed = r.doDirectly(ctx, direct, demand)
 		want.Ended = failed == nil
 	}
 	claims, err := r.Outbox.ClaimJobs(ctx, queue, now, now.Add(r.Limits.Lease), want)
@@ -215,9 +233,9 @@ func (r *Relay) serve(ctx context.Context, queue Queue, room int, held bool) (fu
 	return (done > 0 && done == r.Limits.Direct) || (batch > 0 && len(claims.Send) == batch) || len(claims.Check) == r.Limits.Batch, nil
 }
 
-func (r *Relay) doDirectly(ctx context.Context, direct Direct, held bool) (int, error) {
+func (r *Relay) doDirectly(ctx context.Context, direct Direct, demand Demand) (int, error) {
 	n := r.Limits.Direct
-	if held {
+	if demand == Late {
 		n = r.Limits.Gentle
 	}
 	if n == 0 {

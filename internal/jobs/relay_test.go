@@ -51,9 +51,9 @@ func (silent) JobsWaiting(jobs.Queue, int)                 {}
 // While registrations wait, payments go on and of the rest a trickle is sent, at the relay's own pace.
 func TestAHeldQueueTrickles(t *testing.T) {
 	t.Parallel()
-	limits := jobs.RelayLimits{Window: 2000, Heavy: 100, Held: 1, Batch: 500}
+	limits := jobs.RelayLimits{Window: 2000, Heavy: 100, Busy: 5, Held: 1, Batch: 500}
 	for name, test := range map[string]struct {
-		held    bool
+		demand  jobs.Demand
 		waiting carried
 		want    full
 		more    bool
@@ -63,8 +63,12 @@ func TestAHeldQueueTrickles(t *testing.T) {
 			waiting: carried{jobs.Payment: 2000, jobs.Plan: 1999, jobs.Ticket: 100, jobs.Mail: 99, jobs.Bulk: 1700},
 			want:    full{jobs.Confirm: 500, jobs.Payment: 0, jobs.Plan: 1, jobs.Ticket: 0, jobs.Mail: 1, jobs.Bulk: 300}, more: true,
 		},
+		"busy": {
+			demand: jobs.Busy, waiting: carried{jobs.Ticket: 4, jobs.Mail: 5},
+			want: full{jobs.Confirm: 500, jobs.Payment: 500, jobs.Plan: 500, jobs.Ticket: 1, jobs.Mail: 0, jobs.Bulk: 500}, more: true,
+		},
 		"rush": {
-			held: true, waiting: carried{jobs.Payment: 2000, jobs.Ticket: 1},
+			demand: jobs.Late, waiting: carried{jobs.Payment: 2000, jobs.Ticket: 1},
 			want: full{jobs.Confirm: 500, jobs.Payment: 0, jobs.Plan: 1, jobs.Ticket: 0, jobs.Mail: 1, jobs.Bulk: 1}, more: true,
 		},
 	} {
@@ -73,7 +77,7 @@ func TestAHeldQueueTrickles(t *testing.T) {
 			outbox := full{}
 			r := jobs.Relay{
 				Outbox: outbox, Carrier: test.waiting, Queues: jobs.Queues(), Clock: clock.System{}, Log: slog.New(slog.DiscardHandler),
-				Meter: silent{}, Limits: limits, Held: func(q jobs.Queue) bool { return test.held && q.Held() },
+				Meter: silent{}, Limits: limits, Demand: func() jobs.Demand { return test.demand },
 			}
 			more, err := r.Pass(t.Context())
 			if err != nil || more != test.more || !maps.Equal(outbox, test.want) {
@@ -88,17 +92,17 @@ func TestDirectJobsAreNotSent(t *testing.T) {
 	t.Parallel()
 	limits := jobs.RelayLimits{Window: 2000, Held: 3, Batch: 500, Direct: 200, Gentle: 50}
 	for name, test := range map[string]struct {
-		held  bool
-		there int // new jobs
-		err   error
-		asked int
-		want  jobs.Want
-		more  bool
+		demand jobs.Demand
+		there  int // new jobs
+		err    error
+		asked  int
+		want   jobs.Want
+		more   bool
 	}{
 		"many":   {there: 1000, asked: 200, want: jobs.Want{Send: 500, Check: 500, Ended: true}, more: true},
 		"few":    {there: 7, asked: 200, want: jobs.Want{Send: 500, Check: 500, Ended: true}},
 		"none":   {asked: 200, want: jobs.Want{Send: 500, Check: 500, Ended: true}},
-		"rush":   {held: true, there: 1000, asked: 50, want: jobs.Want{Send: 3, Check: 500, Ended: true}},
+		"rush":   {demand: jobs.Late, there: 1000, asked: 50, want: jobs.Want{Send: 3, Check: 500, Ended: true}},
 		"failed": {there: 1000, asked: 200, err: errors.New("one of them cannot be read"), want: jobs.Want{Send: 500, Check: 500}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -106,7 +110,7 @@ func TestDirectJobsAreNotSent(t *testing.T) {
 			outbox, asked := &wanted{full: full{}}, 0
 			r := jobs.Relay{
 				Outbox: outbox, Carrier: carried{}, Queues: []jobs.Queue{jobs.Plan}, Clock: clock.System{}, Log: slog.New(slog.DiscardHandler),
-				Meter: silent{}, Limits: limits, Held: func(jobs.Queue) bool { return test.held },
+				Meter: silent{}, Limits: limits, Demand: func() jobs.Demand { return test.demand },
 				Direct: map[jobs.Queue]jobs.Direct{jobs.Plan: func(_ context.Context, n int) ([]jobs.Job, error) {
 					asked = n
 					return make([]jobs.Job, min(n, test.there)), test.err

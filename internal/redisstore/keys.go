@@ -27,5 +27,8 @@ const engineKey = prefix + "engine"
 // cacheKey is a string: a finished document. It expires when it is as old as a document may be.
 func cacheKey(name string) string { return prefix + "cache:" + name }
 
-// rushKey is there while registrations wait for the database somewhere, and a second longer.
-const rushKey = prefix + "rush"
+// rushKey is there while registrations wait for the database somewhere, busyKey while they keep a machine busy.
+const (
+	rushKey = prefix + "rush"
+	busyKey = prefix + "busy"
+)

@@ -18,6 +18,7 @@ import (
 
 	"gapura/internal/captcha"
 	"gapura/internal/clock"
+	"gapura/internal/jobs"
 	"gapura/internal/ratelimit"
 	"gapura/internal/ratelimit/ratelimittest"
 	"gapura/internal/waitroom"
@@ -329,23 +330,33 @@ func TestCache(t *testing.T) {
 func TestARushEnds(t *testing.T) {
 	onEach(t, func(t *testing.T, s server) {
 		r := NewRush(s.client)
-		is := func(want bool) {
+		is := func(want jobs.Demand) {
 			t.Helper()
 			if said, err := r.Said(t.Context()); err != nil || said != want {
-				t.Errorf("there is a rush: %v, %v; want %v", said, err, want)
+				t.Errorf("the demand is %v, %v; want %v", said, err, want)
 			}
 		}
-		is(false)
-		if err := r.Say(t.Context(), time.Second); err != nil {
-			t.Fatal(err)
+		say := func(demand jobs.Demand, ttl time.Duration) {
+			t.Helper()
+			if err := r.Say(t.Context(), demand, ttl); err != nil {
+				t.Fatal(err)
+			}
 		}
-		is(true)
+		is(jobs.Calm)
+		say(jobs.Busy, time.Minute)
+		is(jobs.Busy)
+		say(jobs.Late, time.Second)
+		is(jobs.Late)
+		say(jobs.Busy, time.Minute) // another node, where nobody waits
+		is(jobs.Late)
 		if left := s.client.PTTL(t.Context(), rushKey).Val(); left <= 0 || left > time.Second {
 			t.Errorf("it lasts %v", left)
 		}
 		if s.pass != nil {
 			s.pass(2 * time.Second)
-			is(false)
+			is(jobs.Busy)
+			s.pass(time.Minute)
+			is(jobs.Calm)
 		}
 	})
 }

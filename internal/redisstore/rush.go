@@ -6,9 +6,11 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"gapura/internal/jobs"
 )
 
-// Rush tells all processes that registrations wait for the database somewhere, and forgets it by itself.
+// Rush tells all processes how much registrations need the machine somewhere, and forgets it by itself.
 type Rush struct {
 	client redis.Cmdable
 }
@@ -16,19 +18,29 @@ type Rush struct {
 // NewRush returns a Rush kept by client.
 func NewRush(client redis.Cmdable) *Rush { return &Rush{client: client} }
 
-// Say says that there is a rush for as long as ttl.
-func (r *Rush) Say(ctx context.Context, ttl time.Duration) error {
-	if err := r.client.Set(ctx, rushKey, 1, ttl).Err(); err != nil {
+// Say says that there is demand for as long as ttl. Each demand has a key of its own: nodes that say different ones do not take
+// back each other's word.
+func (r *Rush) Say(ctx context.Context, demand jobs.Demand, ttl time.Duration) error {
+	key := busyKey
+	if demand == jobs.Late {
+		key = rushKey
+	}
+	if err := r.client.Set(ctx, key, 1, ttl).Err(); err != nil {
 		return fmt.Errorf("say that there is a rush: %w", err)
 	}
 	return nil
 }
 
-// Said reports whether somebody has said so.
-func (r *Rush) Said(ctx context.Context) (bool, error) {
-	n, err := r.client.Exists(ctx, rushKey).Result()
-	if err != nil {
-		return false, fmt.Errorf("ask whether there is a rush: %w", err)
+// Said returns the greatest demand that somebody has said.
+func (r *Rush) Said(ctx context.Context) (jobs.Demand, error) {
+	said, err := r.client.MGet(ctx, rushKey, busyKey).Result()
+	switch {
+	case err != nil:
+		return jobs.Calm, fmt.Errorf("ask whether there is a rush: %w", err)
+	case said[0] != nil:
+		return jobs.Late, nil
+	case said[1] != nil:
+		return jobs.Busy, nil
 	}
-	return n > 0, nil
+	return jobs.Calm, nil
 }
