@@ -91,9 +91,9 @@ type Relay struct {
 	Log     *slog.Logger
 	Meter   Meter
 	Limits  RelayLimits
-	Demand  func() Demand      // how much registrations need the machine now; nil: not at all
-	Direct  map[Queue]Direct   // queues whose new jobs are done here. Those that fail go through the carrier, each for itself
-	Shared  bool               // workers of other processes may be doing what a carrier that was wiped had held
+	Demand  func() Demand    // how much registrations need the machine now; nil: not at all
+	Direct  map[Queue]Direct // queues whose new jobs are done here. Those that fail go through the carrier, each for itself
+	Shared  bool             // workers of other processes may be doing what a carrier that was wiped had held
 
 	trouble bool // was reported
 }
@@ -180,7 +180,7 @@ func (r *Relay) Pass(ctx context.Context) (more bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		more = more || full && !(demand == Late && queue.CanWait()) // what trickles does so at the pace of Idle
+		more = more || full && (demand != Late || !queue.CanWait()) // what trickles does so at the pace of Idle
 	}
 	return more, nil
 }

@@ -50,12 +50,8 @@ func addJobs(ctx context.Context, tx bun.Tx, now time.Time, planned []jobs.New) 
 	return nil
 }
 
-// finishJob ends a job in the transaction of its effect. A job that is already gone is no error: it was done twice.
-func finishJob(ctx context.Context, tx bun.Tx, jobID int64) error {
-	return finishJobs(ctx, tx, []int64{jobID}, []int64{jobID})
-}
-
-// finishJobs ends jobs; retried are those of them that may have errors to forget.
+// finishJobs ends jobs in the transaction of their effect. One that is already gone is no error: it was done twice. retried are
+// those that may have errors to forget.
 func finishJobs(ctx context.Context, tx bun.Tx, done, retried []int64) error {
 	for part := range slices.Chunk(done, chunk) {
 		if _, err := tx.NewRaw("DELETE FROM outbox WHERE id IN (?)", bun.List(part)).Exec(ctx); err != nil {
