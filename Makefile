@@ -88,6 +88,7 @@ fuzz: ## fuzz every parser for FUZZTIME each (30s)
 .PHONY: long
 long: setup build $(PEERS) ## the tests with the race detector, and the runs too long for every commit
 	GAPURA_LONG=1 $(PEERS) -- go test -race -count=1 -timeout=90m ./...
+	GAPURA_LONG=1 npm --prefix web run --if-present e2e
 
 .PHONY: crash
 crash: build ## 5,000 paid orders while everything is killed in the middle (CRASH_ORDERS=n for another number)
