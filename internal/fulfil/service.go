@@ -202,7 +202,8 @@ func (s *Service) keep(j jobs.Job, d Document) error {
 	return err
 }
 
-// keepMany stores documents together, or one by one if they cannot be: one that is refused must not keep the others.
+// keepMany stores documents together, or one by one if one of them is refused: it must not keep the others. A database that is
+// away is not asked again for each.
 func (s *Service) keepMany(ctx context.Context, calls []*call[Kept, struct{}]) {
 	kept := make([]Kept, len(calls))
 	for i, c := range calls {
@@ -210,11 +211,16 @@ func (s *Service) keepMany(ctx context.Context, calls []*call[Kept, struct{}]) {
 	}
 	err := s.Store.KeepDocuments(ctx, kept)
 	for i, c := range calls {
-		if c.err = err; err != nil && len(calls) > 1 {
+		if c.err = err; err != nil && len(calls) > 1 && !isAway(err) {
 			c.err = s.Store.KeepDocuments(ctx, kept[i:i+1])
 		}
 		close(c.done)
 	}
+}
+
+// isAway reports an error that says nothing about what was to be written.
+func isAway(err error) bool {
+	return errors.Is(err, registration.ErrUnavailable) || errors.Is(err, registration.ErrCommitUnknown) || errors.Is(err, registration.ErrContention)
 }
 
 // RenderTickets renders and stores the order's tickets.
@@ -246,7 +252,7 @@ func (s *Service) RenderTickets(ctx context.Context, j jobs.Job) error {
 // restFor is how many times as long as it rendered a renderer rests while registrations need the processor.
 const restFor = 4
 
-// render makes one document. Each costs 15 ms of a processor, so at most half of them render at a time; what cannot be
+// render makes one document. Each costs a processor a millisecond, so at most half of them render at a time; what cannot be
 // rendered now cannot be later.
 func (s *Service) render(ctx context.Context, work func() ([]byte, error)) ([]byte, error) {
 	select {
