@@ -34,7 +34,7 @@ func FilesOf(status registration.Status, free bool) []string {
 	return []string{TicketsFile, InvoiceFile, CalendarFile}
 }
 
-// RenderedIn is how long a client waits for a document: rendering begins within a second and takes 15 ms, but at an opening
+// RenderedIn is how long a client waits for a document: rendering begins within a second and takes a millisecond, but at an opening
 // there are thousands before it.
 const RenderedIn = 3 * time.Second
 
