@@ -96,8 +96,9 @@ const (
 	rushLasts = 500 * time.Millisecond
 )
 
-// announceRush tells the workers' processes when registrations keep the machine busy, or wait for the database. What follows a registration can wait; it
-// would take from them the processor, if it runs here, and the database in any case. Workers that cannot be told do not wait.
+// announceRush tells the workers' processes when registrations keep the machine busy, or wait for the database. What follows a
+// registration can wait; it would take from them the processor, if it runs here, and the database in any case. Workers that
+// cannot be told do not wait.
 func (n *node) announceRush() error {
 	if n.program.cfg.QueueConnection != "redis" {
 		return nil
@@ -122,13 +123,10 @@ func (n *node) announceRush() error {
 
 // heedRush returns what the nodes that serve say.
 func (n *node) heedRush(said *redisstore.Rush) func() jobs.Demand {
-	var now atomic.Int32
+	var now atomic.Int64
 	n.work.Every("rush", rushEvery, func(ctx context.Context) {
-		demand, err := said.Said(ctx)
-		if err != nil { // then there are no jobs either
-			demand = jobs.Calm
-		}
-		now.Store(int32(demand))
+		demand, _ := said.Said(ctx) // calm without Redis: there are no jobs either
+		now.Store(int64(demand))
 	})
 	return func() jobs.Demand { return jobs.Demand(now.Load()) }
 }

@@ -166,29 +166,33 @@ func (r *Relay) Pass(ctx context.Context) (more bool, err error) {
 			r.Log.Warn("the queue in Redis was empty: what it had lost is sent again", slog.Any("jobs", cleared))
 		}
 	}
-	demand := Calm
-	if r.Demand != nil {
-		demand = r.Demand()
-	}
 	due, err := r.Outbox.DueQueues(ctx, r.Clock.Now(), r.Queues)
 	if err != nil {
 		return false, err
 	}
 	for _, queue := range due {
-		window := r.window(queue, demand)
-		full, err := r.serve(ctx, queue, window-waiting[queue], demand)
+		demand := r.demandOn(queue)
+		full, err := r.serve(ctx, queue, r.window(queue, demand)-waiting[queue], demand)
 		if err != nil {
 			return false, err
 		}
-		more = more || full && (demand != Late || !queue.CanWait()) // what trickles does so at the pace of Idle
+		more = more || full && demand != Late // what trickles does so at the pace of Idle
 	}
 	return more, nil
+}
+
+// demandOn returns the demand that queue has to give way to.
+func (r *Relay) demandOn(queue Queue) Demand {
+	if r.Demand == nil || !queue.CanWait() {
+		return Calm
+	}
+	return r.Demand()
 }
 
 func (r *Relay) window(queue Queue, demand Demand) int {
 	heavy := r.Limits.Heavy > 0 && (queue == Ticket || queue == Mail)
 	switch {
-	case demand == Late && queue.CanWait():
+	case demand == Late:
 		return r.Limits.Held
 	case demand == Busy && heavy:
 		return r.Limits.Busy

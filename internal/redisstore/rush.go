@@ -31,7 +31,7 @@ func (r *Rush) Say(ctx context.Context, demand jobs.Demand, ttl time.Duration) e
 	return nil
 }
 
-// Said returns the greatest demand that somebody has said.
+// Said returns the greatest demand that somebody has said; with an error jobs.Calm.
 func (r *Rush) Said(ctx context.Context) (jobs.Demand, error) {
 	said, err := r.client.MGet(ctx, rushKey, busyKey).Result()
 	switch {
