@@ -48,10 +48,9 @@ func (q *queue) close() error {
 	return q.client.Close()
 }
 
-// localWorkers is how many jobs of each queue run at a time when one process does everything. Planning has the most, because
-// what is planned at the same time shares a transaction.
+// localWorkers is how many jobs of each queue run at a time when one process does everything.
 func localWorkers() map[jobs.Queue]int {
-	return map[jobs.Queue]int{jobs.Plan: 64, jobs.Confirm: 16, jobs.Payment: 16, jobs.Ticket: 4, jobs.Mail: 4, jobs.Bulk: 4}
+	return map[jobs.Queue]int{jobs.Plan: 4, jobs.Confirm: 16, jobs.Payment: 16, jobs.Ticket: 4, jobs.Mail: 4, jobs.Bulk: 4}
 }
 
 // openQueue connects to the Redis of the configuration, or carries jobs in this process. It does not ask whether Redis

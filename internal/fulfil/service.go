@@ -115,7 +115,6 @@ type Service struct {
 	Busy func() bool
 
 	renderers chan struct{}
-	follows   *gather.Gatherer[*call[jobs.Job, struct{}]]
 	invoices  *gather.Gatherer[*call[InvoiceNumber, InvoiceNumber]]
 	documents *gather.Gatherer[*call[Kept, struct{}]]
 }
@@ -128,7 +127,7 @@ type call[In, Out any] struct {
 	done chan struct{}
 }
 
-// gathered bounds one transaction of planning or numbering: at 100 it takes about 10 ms.
+// gathered bounds one transaction of numbering: at 100 it takes about 10 ms.
 const gathered = 100
 
 // gatheredDocuments bounds one transaction of documents, of 20 kB each: most of what keeping one costs is the commit.
@@ -138,11 +137,9 @@ const gatheredDocuments = 16
 func (s *Service) Start(g *lifecycle.Group) {
 	limits := gather.Limits{Queue: 10_000, Batch: gathered}
 	s.renderers = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
-	s.follows = gather.New(limits, s.followMany)
 	s.invoices = gather.New(limits, s.numberMany)
 	s.documents = gather.New(gather.Limits{Queue: limits.Queue, Batch: gatheredDocuments}, s.keepMany)
 	g.Go("documents", func(ctx context.Context) { s.documents.Work(ctx, gatheredDrain) })
-	g.Go("planning", func(ctx context.Context) { s.follows.Work(ctx, gatheredDrain) })
 	g.Go("invoice numbers", func(ctx context.Context) { s.invoices.Work(ctx, gatheredDrain) })
 }
 
@@ -158,29 +155,17 @@ func join[In, Out any](g *gather.Gatherer[*call[In, Out]], in In) (Out, error) {
 	return c.out, c.err
 }
 
-// Follow plans what follows from an order's new state.
-func (s *Service) Follow(_ context.Context, j jobs.Job) error {
-	_, err := join(s.follows, j)
-	return err
+// Follow plans what follows from an order's new state, in a transaction of its own: what comes here could not be planned with
+// others, and the one at fault must fail alone.
+func (s *Service) Follow(ctx context.Context, j jobs.Job) error {
+	now := s.Clock.Now()
+	return s.Store.Follow(ctx, now, []jobs.Job{j}, func(f Follow) Plan { return Decide(now, f) })
 }
 
 // FollowNew implements jobs.Direct for jobs.Plan.
 func (s *Service) FollowNew(ctx context.Context, n int) ([]jobs.Job, error) {
 	now := s.Clock.Now()
 	return s.Store.FollowNew(ctx, now, n, func(f Follow) Plan { return Decide(now, f) })
-}
-
-func (s *Service) followMany(ctx context.Context, calls []*call[jobs.Job, struct{}]) {
-	batch := make([]jobs.Job, len(calls))
-	for i, c := range calls {
-		batch[i] = c.in
-	}
-	now := s.Clock.Now()
-	err := s.Store.Follow(ctx, now, batch, func(f Follow) Plan { return Decide(now, f) })
-	for _, c := range calls {
-		c.err = err
-		close(c.done)
-	}
 }
 
 func (s *Service) numberMany(ctx context.Context, calls []*call[InvoiceNumber, InvoiceNumber]) {

@@ -32,11 +32,11 @@ type Lanes map[jobs.Queue]Lane
 
 // DefaultLanes gives every queue workers of its own. Rejected: one asynq server with strict priorities. There a mass mailing
 // that got all workers in a quiet moment keeps them when payments come, and each look for a job asks Redis queue by queue.
-// Planning has the most, because what is planned at the same time shares a transaction; rendering has as many as share one
+// Planning has few, because only what could not be planned together comes here; rendering has as many as share a transaction
 // when their documents are stored. A taker alone reaches what one connection does, so the queues that must be fast have two.
 func DefaultLanes() Lanes {
 	return Lanes{
-		jobs.Plan: {Takers: 2, Workers: 64}, jobs.Confirm: {Takers: 1, Workers: 24}, jobs.Payment: {Takers: 1, Workers: 24},
+		jobs.Plan: {Takers: 1, Workers: 16}, jobs.Confirm: {Takers: 1, Workers: 24}, jobs.Payment: {Takers: 1, Workers: 24},
 		jobs.Ticket: {Takers: 1, Workers: 16}, jobs.Mail: {Takers: 1, Workers: 8}, jobs.Bulk: {Takers: 2, Workers: 8},
 	}
 }
