@@ -135,7 +135,7 @@ func onlyEvent(ctx context.Context, conn *wire.Conn) (string, error) {
 
 func (p *published) target(addr string) *target {
 	t := &target{addr: addr, title: p.title(), state: p.Registration.State}
-	t.event = &crowd.Event{Slug: p.Slug, StartsAt: p.StartsAt, MaxParticipants: p.Registration.MaxParticipants}
+	t.event = &crowd.Event{Slug: p.Slug, StartsAt: p.StartsAt, Today: time.Now(), MaxParticipants: p.Registration.MaxParticipants}
 	if t.event.MaxParticipants == 0 {
 		t.event.MaxParticipants = p.MaxParticipants
 	}

@@ -51,6 +51,8 @@ type Order struct {
 	Role       Role
 	Next       int32 // Holder: the order it makes after this one has lapsed; Sharer: whose ticket it uses; else -1
 	Network    Network
+	Mailbox    int // the person whose mailbox the contact's address leads to
+	Alias      int // above 0: the contact's address has a plus and this number, and leads to the same mailbox
 }
 
 // Visit is one planned request.
@@ -116,9 +118,7 @@ func Gather(event *Event, s Settings) (*Crowd, error) {
 
 // add appends an order of new people with its planned visits.
 func (c *Crowd) add(o Order) {
-	o.Person = c.People
-	c.People += o.Size
-	c.Orders = append(c.Orders, o)
+	c.reserve(o)
 	c.Visits = append(c.Visits, Visit{At: o.At, Order: int32(len(c.Orders) - 1)}) //nolint:gosec // a crowd is far below 2^31 orders
 	if o.Habit == DoubleClick && c.queue == nil {                                 // in a waiting room the clicks come when the visitor is let in
 		// 1 to 4 ms: two click events of one mouse button that bounces.

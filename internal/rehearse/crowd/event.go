@@ -10,7 +10,8 @@ import (
 type Event struct {
 	Slug            string
 	StartsAt        time.Time
-	MaxParticipants int // per order; 0: unknown
+	Today           time.Time // nobody is born after it; zero: not known
+	MaxParticipants int       // per order; 0: unknown
 	Categories      []Category
 	Questions       []Question
 }

@@ -64,8 +64,15 @@ func (p *People) addCategory(c *Category) {
 	if high-low >= 2 {
 		low++
 	}
-	p.born = append(p.born, starts.Year()-high)
-	p.years = append(p.years, max(high-low, 1))
+	born, years := starts.Year()-high, max(high-low, 1)
+	if today := p.event.Today; !today.IsZero() {
+		// Of a race decades ahead some runners are not born yet. Nobody is born this year, so that no birthday is still to come.
+		last := today.Year() - 1
+		born = min(born, last)
+		years = min(years, last-born+1)
+	}
+	p.born = append(p.born, born)
+	p.years = append(p.years, years)
 	p.answers = append(p.answers, answerersFor(p.event, c.ID))
 }
 
@@ -116,7 +123,7 @@ func (p *People) AppendBody(b []byte, order int32) []byte {
 	b = append(b, `{"contact":{"name":"`...)
 	b = p.appendName(b, o.Person)
 	b = append(b, `","email":"`...)
-	b = p.appendEmail(b, o.Person)
+	b = p.AppendContact(b, order)
 	b = append(b, `","phone":"`...)
 	b = p.appendPhone(b, o.Person)
 	b = append(b, `"},"participants":[`...)
@@ -201,10 +208,21 @@ func (p *People) appendName(b []byte, person int) []byte {
 }
 
 // appendEmail appends an address under example.id, which no one can receive.
-func (p *People) appendEmail(b []byte, person int) []byte {
+func (p *People) appendEmail(b []byte, person int) []byte { return p.appendAlias(b, person, 0) }
+
+// AppendContact appends the e-mail address of an order's contact.
+func (p *People) AppendContact(b []byte, order int32) []byte {
+	o := &p.crowd.Orders[order]
+	return p.appendAlias(b, o.Mailbox, o.Alias)
+}
+
+func (p *People) appendAlias(b []byte, person, alias int) []byte {
 	b = append(b, p.run...)
 	b = append(b, '.')
 	b = strconv.AppendUint(b, uint64(person), 10) //nolint:gosec // people and orders are numbered from 0
+	if alias > 0 {
+		b = strconv.AppendInt(append(b, '+'), int64(alias), 10)
+	}
 	return append(b, "@example.id"...)
 }
 

@@ -15,6 +15,9 @@ type Queue struct {
 	Bots   int           // machines that come as well
 	Apart  bool          // people want free categories, as if they had paid at once; bots want the others and never pay
 	Hold   time.Duration // how long an unpaid place is kept: then its bot queues again
+
+	Confirmed bool // visitors confirm the address of their contact; each bot has one mailbox
+	Aliases   int  // under how many addresses a bot that draws again and again confirms that mailbox, 1 if 0
 }
 
 // arrive moves an order's arrival to where the queue has it.
@@ -95,12 +98,14 @@ func (c *Crowd) addBots(event *Event, s Settings) {
 				again := o
 				again.At = o.At + (q.Closes-o.At)*time.Duration(i)/Redraws
 				c.add(again)
+				c.share(q, first, i%max(q.Aliases, 1))
 			}
 		case Holder:
 			c.add(o)
 			for i := range Rejoins - 1 {
 				c.Orders[first+int32(i)].Next = first + int32(i) + 1
 				c.reserve(o)
+				c.share(q, first, 0)
 			}
 		case Sharer:
 			if followers%SharersOfATicket == 0 {
@@ -109,6 +114,7 @@ func (c *Crowd) addBots(event *Event, s Settings) {
 			followers++
 			o.Next = leader
 			c.add(o)
+			c.share(q, leader, 0)
 		default:
 			c.add(o)
 		}
@@ -116,9 +122,17 @@ func (c *Crowd) addBots(event *Event, s Settings) {
 	c.Bots = q.Bots
 }
 
-// reserve appends an order without a planned visit.
+// share gives the last order the mailbox of another where addresses are confirmed: that is what a pass is good for.
+func (c *Crowd) share(q *Queue, of int32, alias int) {
+	if q.Confirmed {
+		last := &c.Orders[len(c.Orders)-1]
+		last.Mailbox, last.Alias = c.Orders[of].Person, alias
+	}
+}
+
+// reserve appends an order of new people without a planned visit.
 func (c *Crowd) reserve(o Order) {
-	o.Person = c.People
+	o.Person, o.Mailbox = c.People, c.People
 	c.People += o.Size
 	c.Orders = append(c.Orders, o)
 }
