@@ -97,6 +97,8 @@ func TestWhatHasNoCode(t *testing.T) {
 		"another code":      "Subject: 123456\r\n\r\n123456 " + confirmation,
 		"too short":         "Subject: x\r\n\r\n" + strings.TrimSuffix(address, "3"),
 		"too long":          "Subject: x\r\n\r\n" + address + "4",
+		"no link":           "Subject: x\r\n\r\n?konfirmasi=" + confirmation + "&kode=048213",
+		"broken link":       "Subject: x\r\n\r\nhttp://[?konfirmasi=" + confirmation + "&kode=048213",
 		"too deep":          deep + "\r\n" + address,
 		"only HTML":         "Content-Type: text/html\r\n\r\n" + address,
 		"not base64":        "Content-Transfer-Encoding: base64\r\n\r\n" + address,
@@ -107,7 +109,8 @@ func TestWhatHasNoCode(t *testing.T) {
 		}
 	}
 	for name, raw := range map[string]string{
-		"plain":            "Subject: x\r\n\r\n" + address,
+		"plain":            "Subject: x\r\n\r\nhttps://run.example/ " + address,
+		"turned round":     "Subject: x\r\n\r\nhttps://run.example/?kode=048213&konfirmasi=" + confirmation + "&lang=en",
 		"quoted-printable": "Content-Transfer-Encoding: quoted-printable\r\n\r\n" + strings.ReplaceAll(address, "=", "=3D"),
 	} {
 		if c, code := read(strings.NewReader(raw)); c != confirmation || code != "048213" {

@@ -7,12 +7,16 @@ import (
 	"mime/multipart"
 	"mime/quotedprintable"
 	"net/mail"
+	"net/url"
 	"regexp"
 	"strings"
 )
 
-// The link of the mail that has a waiting room's code fills both in: who presses it confirms.
-var link = regexp.MustCompile(`https?://\S+[?&]konfirmasi=([0-9a-f]{32})&kode=([0-9]{6})\b`)
+var (
+	link              = regexp.MustCompile(`https?://\S+`)
+	confirmationShape = regexp.MustCompile(`^[0-9a-f]{32}$`)
+	codeShape         = regexp.MustCompile(`^[0-9]{6}$`)
+)
 
 // read returns what a mail's plain text says, "" for one without a code.
 func read(raw io.Reader) (confirmation, code string) {
@@ -20,11 +24,19 @@ func read(raw io.Reader) (confirmation, code string) {
 	if err != nil {
 		return "", ""
 	}
-	found := link.FindStringSubmatch(plain(m.Header.Get("Content-Type"), m.Header.Get("Content-Transfer-Encoding"), m.Body, 0))
-	if found == nil {
-		return "", ""
+	text := plain(m.Header.Get("Content-Type"), m.Header.Get("Content-Transfer-Encoding"), m.Body, 0)
+	for _, address := range link.FindAllString(text, -1) {
+		u, err := url.Parse(address)
+		if err != nil {
+			continue
+		}
+		// The link of a waiting room's mail fills both in: who presses it confirms.
+		confirmation, code = u.Query().Get("konfirmasi"), u.Query().Get("kode")
+		if confirmationShape.MatchString(confirmation) && codeShape.MatchString(code) {
+			return confirmation, code
+		}
 	}
-	return found[1], found[2]
+	return "", ""
 }
 
 // maxDepth is how many multiparts lie in each other at most: attachments around two versions of a text are two.
