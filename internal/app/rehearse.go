@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"time"
 
@@ -11,43 +12,46 @@ import (
 	"gapura/internal/registration"
 	"gapura/internal/rehearse"
 	"gapura/internal/rehearse/crowd"
+	"gapura/internal/rehearse/inbox"
 	"gapura/internal/store"
 )
 
 // rehearseCommand maps the command line to a plan. Whether values fit is for the plan to say.
 type rehearseCommand struct {
-	URL         string        `help:"The server, on this machine." default:"http://127.0.0.1:8080"`
-	Event       string        `help:"The event's slug; the only open event if empty."`
-	Curve       string        `help:"onsale: a real on-sale's demand; spike; constant; surge: constant with a much higher stretch." default:"onsale"`
-	Scale       float64       `help:"onsale: times the published orders." default:"1"`
-	Speed       float64       `help:"onsale: how many times as fast as it was." default:"1"`
-	Orders      int           `help:"spike: how many orders." default:"5000"`
-	Rate        float64       `help:"constant, surge: orders a second." default:"100"`
-	For         time.Duration `help:"spike, constant, surge: how long." default:"30s"`
-	Surge       float64       `help:"surge: times the rate." default:"3"`
-	SurgeAt     time.Duration `help:"surge: when it begins." default:"10s"`
-	SurgeFor    time.Duration `help:"surge: how long it lasts." default:"10s"`
-	Pure        bool          `help:"One participant an order, no double clicks and the like: to measure rates."`
-	Seed        uint64        `help:"The same seed makes the same crowd." default:"0"`
-	Connections int           `help:"Connections that carry requests." default:"256"`
-	Idle        int           `help:"Further connections that are kept open." default:"0"`
-	Polite      bool          `help:"Those who are told to wait come back after Retry-After."`
-	Timeout     time.Duration `help:"How long a visitor waits for an answer." default:"30s"`
-	Settle      time.Duration `help:"Wait this long before judging, for instance until holds have ended." default:"0s"`
-	Verify      int           `help:"Ask again for at most so many acknowledged orders." default:"100000"`
-	Forwarded   bool          `help:"Give each order an address of its own in X-Forwarded-For."`
-	Lead        time.Duration `help:"Waiting room: visitors begin to come so long before opening." default:"90s"`
-	Early       float64       `help:"Waiting room: share of them who come before the list of the draw closes." default:"0.85"`
-	Patience    time.Duration `help:"Waiting room: how long after opening people wait." default:"10m"`
-	Reaction    time.Duration `help:"Waiting room: from being let in to sending the form, on average." default:"4s"`
-	Scenario    string        `help:"With events of its own: bots (the same people without and with bots), opening (everybody in the first second)." enum:",bots,opening" default:""`
-	People      int           `help:"Scenario: how many people; bots 3500, opening 50000 if 0." default:"0"`
-	Places      int           `help:"Scenario: how many places; bots six for ten people, opening one for each if 0." default:"0"`
-	BotShare    float64       `help:"Scenario bots: which part of the crowd are bots." default:"0.3"`
-	Hold        time.Duration `help:"Scenario bots: how long an unpaid place is kept." default:"20s"`
-	BestRate    float64       `help:"Scenario opening: orders a second that are offered to find the engine's best." default:"9000"`
-	Out         string        `help:"Directory of the report; rehearsal-TIME if empty." type:"path"`
-	NoAudit     bool          `help:"Do not audit the database afterwards: it is not the one in this environment."`
+	URL          string        `help:"The server, on this machine." default:"http://127.0.0.1:8080"`
+	Event        string        `help:"The event's slug; the only open event if empty."`
+	Curve        string        `help:"onsale: a real on-sale's demand; spike; constant; surge: constant with a much higher stretch." default:"onsale"`
+	Scale        float64       `help:"onsale: times the published orders." default:"1"`
+	Speed        float64       `help:"onsale: how many times as fast as it was." default:"1"`
+	Orders       int           `help:"spike: how many orders." default:"5000"`
+	Rate         float64       `help:"constant, surge: orders a second." default:"100"`
+	For          time.Duration `help:"spike, constant, surge: how long." default:"30s"`
+	Surge        float64       `help:"surge: times the rate." default:"3"`
+	SurgeAt      time.Duration `help:"surge: when it begins." default:"10s"`
+	SurgeFor     time.Duration `help:"surge: how long it lasts." default:"10s"`
+	Pure         bool          `help:"One participant an order, no double clicks and the like: to measure rates."`
+	Seed         uint64        `help:"The same seed makes the same crowd." default:"0"`
+	Connections  int           `help:"Connections that carry requests." default:"256"`
+	Idle         int           `help:"Further connections that are kept open." default:"0"`
+	Polite       bool          `help:"Those who are told to wait come back after Retry-After."`
+	Timeout      time.Duration `help:"How long a visitor waits for an answer." default:"30s"`
+	Settle       time.Duration `help:"Wait this long before judging, for instance until holds have ended." default:"0s"`
+	Verify       int           `help:"Ask again for at most so many acknowledged orders." default:"100000"`
+	Forwarded    bool          `help:"Give each order an address of its own in X-Forwarded-For."`
+	Lead         time.Duration `help:"Waiting room: visitors begin to come so long before opening." default:"90s"`
+	Early        float64       `help:"Waiting room: share of them who come before the list of the draw closes." default:"0.85"`
+	Patience     time.Duration `help:"Waiting room: how long after opening people wait." default:"10m"`
+	Reaction     time.Duration `help:"Waiting room: from being let in to sending the form, on average." default:"4s"`
+	Mail         string        `help:"Take the server's mail at this loopback address, for rooms with person: email; a scenario's room then asks for it. The server wants MAIL_MAILER=smtp, MAIL_HOST and MAIL_PORT." placeholder:"127.0.0.1:2525"`
+	Scenario     string        `help:"With events of its own: bots (the same people without and with bots), opening (everybody in the first second)." enum:",bots,opening" default:""`
+	People       int           `help:"Scenario: how many people; bots 3500, opening 50000 if 0." default:"0"`
+	Places       int           `help:"Scenario: how many places; bots six for ten people, opening one for each if 0." default:"0"`
+	BotShare     float64       `help:"Scenario bots: which part of the crowd are bots." default:"0.3"`
+	BotAddresses int           `help:"Scenario bots with --mail: how many addresses (with a plus) a bot that redraws has confirmed for its one mailbox." default:"1"`
+	Hold         time.Duration `help:"Scenario bots: how long an unpaid place is kept." default:"20s"`
+	BestRate     float64       `help:"Scenario opening: orders a second that are offered to find the engine's best." default:"9000"`
+	Out          string        `help:"Directory of the report; rehearsal-TIME if empty." type:"path"`
+	NoAudit      bool          `help:"Do not audit the database afterwards: it is not the one in this environment."`
 }
 
 // Run plays the crowd, writes the report and audits.
@@ -61,7 +65,13 @@ func (c rehearseCommand) Run(p *program) error {
 	case "opening":
 		return c.opening(p)
 	}
+	box, err := c.openMail(p)
+	if err != nil {
+		return err
+	}
+	defer closeMail(p, box)
 	plan := c.plan()
+	plan.Mail = box
 	if !c.NoAudit {
 		quotas, err := p.placesLeft(c.Event)
 		if err != nil {
@@ -78,6 +88,23 @@ func (c rehearseCommand) Run(p *program) error {
 		return err
 	}
 	return c.report(p, result)
+}
+
+// openMail opens the mail server of the rehearsal; nil if none is wanted.
+func (c rehearseCommand) openMail(p *program) (*inbox.Box, error) {
+	if c.Mail == "" {
+		return nil, nil
+	}
+	return inbox.Open(p.ctx, c.Mail)
+}
+
+func closeMail(p *program, box *inbox.Box) {
+	if box == nil {
+		return
+	}
+	if err := box.Close(); err != nil {
+		p.log.Warn("the mail server of the rehearsal did not end", slog.Any("error", err))
+	}
 }
 
 // directory is where the report goes.

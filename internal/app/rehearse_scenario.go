@@ -30,7 +30,7 @@ categories:
   - {id: ditahan, name: {id: Tidak dibayar, en: Never paid}, distance_m: 10000, price: 150000}
 quotas:
   - {id: total, size: %[6]d, categories: [dibayar, ditahan]}
-waiting_room: {enabled: %[7]t, pre_queue: draw}
+waiting_room: {enabled: %[7]t, pre_queue: draw%[9]s}
 `
 
 // rehearsalEvent says how the event of one crowd differs from that of another.
@@ -40,6 +40,7 @@ type rehearsalEvent struct {
 	places int
 	price  int // of the category that people want
 	room   bool
+	person bool // its visitors confirm an address
 	opens  time.Time
 	hold   time.Duration
 }
@@ -50,7 +51,12 @@ func (p *program) makeRehearsal(r rehearsalEvent) (string, error) {
 	run = run[len(run)-6:]
 	slug := "gladi-" + strings.ToLower(run) + "-" + r.suffix
 	race := time.Now().AddDate(0, 1, 0).Format("2006-01-02T15:04")
-	text := fmt.Sprintf(rehearsalTemplate, slug, "G"+run+strings.ToUpper(r.suffix[:1]), r.name.ID, r.name.EN, race, r.places, r.room, r.price)
+	person := ""
+	if r.person {
+		person = ", person: " + string(event.ConfirmEmail)
+	}
+	code := "G" + run + strings.ToUpper(r.suffix[:1])
+	text := fmt.Sprintf(rehearsalTemplate, slug, code, r.name.ID, r.name.EN, race, r.places, r.room, r.price, person)
 	e, err := event.Parse([]byte(text))
 	if err != nil {
 		return "", fmt.Errorf("the event of the rehearsal: %w", err)
@@ -105,12 +111,19 @@ func (c rehearseCommand) bots(p *program) error {
 	plan.Forwarded, plan.Crowd.Single = true, true
 	plan.Crowd.Demand = crowd.Demand{Curve: crowd.CurveSpike, Orders: people, For: 10 * time.Second}
 	plan.Room.Apart, plan.Room.Hold = true, c.Hold
+	plan.Room.Aliases = c.BotAddresses
+	box, err := c.openMail(p)
+	if err != nil {
+		return err
+	}
+	defer closeMail(p, box)
+	plan.Mail = box
 	var results [2]*rehearse.Result
 	for i, r := range []rehearsalEvent{
 		{name: rehearse.Text{ID: "tanpa bot", EN: "without bots"}, suffix: "orang"},
 		{name: rehearse.Text{ID: "dengan bot", EN: "with bots"}, suffix: "bot"},
 	} {
-		r.places, r.room, r.hold, r.opens = places, true, c.Hold, time.Now().Add(c.Lead+4*time.Second)
+		r.places, r.room, r.hold, r.opens, r.person = places, true, c.Hold, time.Now().Add(c.Lead+4*time.Second), plan.Mail != nil
 		slug, err := p.makeRehearsal(r)
 		if err != nil {
 			return err
@@ -136,7 +149,13 @@ func (c rehearseCommand) opening(p *program) error {
 	if err != nil {
 		return err
 	}
+	box, err := c.openMail(p)
+	if err != nil {
+		return err
+	}
+	defer closeMail(p, box)
 	plan := c.plan()
+	plan.Mail = box
 	plan.Crowd.Pure, plan.VerifyLimit = true, min(c.Verify, 5000)
 	plan.Crowd.Demand = crowd.Demand{Curve: crowd.CurveConstant, Rate: c.BestRate, For: measured}
 	best, err := c.crowdOf(p, slug, plan)
@@ -144,7 +163,7 @@ func (c rehearseCommand) opening(p *program) error {
 		return err
 	}
 	if slug, err = p.makeRehearsal(rehearsalEvent{
-		name: rehearse.Text{ID: "detik pembukaan", EN: "the second of opening"}, suffix: "buka", places: places, price: 150_000, room: true,
+		name: rehearse.Text{ID: "detik pembukaan", EN: "the second of opening"}, suffix: "buka", places: places, price: 150_000, room: true, person: plan.Mail != nil,
 		opens: time.Now().Add(15 * time.Second), hold: time.Hour,
 	}); err != nil {
 		return err

@@ -21,11 +21,13 @@ const (
 	Draw               // draws a ticket
 	Enter              // exchanges it for a pass
 	Prod               // what only a bot sends
+	Ask                // has a code mailed
+	Wait               // reads the state while the mail is on its way
 )
 
 // String returns the name of the kind in the raw results.
 func (k Kind) String() string {
-	return [...]string{"first", "double", "repeat", "return", "replay", "cancel", "look", "captcha", "draw", "enter", "prod"}[k]
+	return [...]string{"first", "double", "repeat", "return", "replay", "cancel", "look", "captcha", "draw", "enter", "prod", "ask", "wait"}[k]
 }
 
 // Attempt is one request and what came of it. Times count from the opening.
@@ -83,7 +85,8 @@ const (
 	CodeCaptcha
 	CodeTicket
 	CodePass
-	ownCodes = iota
+	CodeAsked // a code will be mailed
+	ownCodes  = iota
 )
 
 // codeBook numbers the codes of a run. Codes beyond the 255th share the last number: a server that invents so many is
@@ -98,7 +101,7 @@ func newCodeBook() *codeBook {
 	b := &codeBook{byName: map[string]Code{}}
 	for _, n := range [ownCodes]string{
 		"acknowledged", "replayed", "cancelled", "connection_refused", "connection_lost",
-		"timed_out", "dropped", "malformed", "state", "unchanged", "captcha", "ticket", "pass",
+		"timed_out", "dropped", "malformed", "state", "unchanged", "captcha", "ticket", "pass", "asked",
 	} {
 		b.code([]byte(n))
 	}

@@ -42,8 +42,12 @@ func (w *worker) ticketOf(order int32, v *visitor) *room.Ticket {
 func (w *worker) prod(ctx context.Context, t task, v *visitor) {
 	s := Step{Visitor: t.order, Kind: Prod, Try: t.try, Intended: t.due, Start: w.e.now()}
 	forger := w.e.crowd.Orders[t.order].Role == crowd.Forger
-	request, wrong := w.hammer(t, v), t.try%4 == 1
-	if forger {
+	person := w.e.line.post != nil
+	request, wrong := w.hammer(t, v), t.try%4 == 1 || person && t.try%4 == 3
+	switch {
+	case forger && person && t.try%(forgeries+1) == forgeries:
+		request, wrong = w.guess(t, v), true
+	case forger:
 		request, wrong = w.forge(t, v), true
 	}
 	err := w.conn.Do(ctx, request, &w.answer)
@@ -58,7 +62,7 @@ func (w *worker) prod(ctx context.Context, t task, v *visitor) {
 		every = forgeEvery
 	}
 	t.try++
-	if !w.quit.Load() {
+	if t.kind = w.guessed(&s, v); !w.quit.Load() {
 		w.e.after(jitter(every), t)
 	}
 }
@@ -99,8 +103,15 @@ func (w *worker) hammer(t task, v *visitor) []byte {
 	case 1:
 		return w.orderWith(t, "")
 	case 2:
+		if own := v.ticket.Load(); own == nil { // it cannot be another bot's, whose turn that would take
+			return w.exchange(t, random(74))
+		}
 		return w.exchange(t, w.anyTicket(t.order, v))
-	default: // without a captcha, and a further ticket where none is asked for
+	default: // a code that is guessed, or
+		if w.e.line.post != nil {
+			return w.guess(t, v)
+		}
+		// without a captcha, and a further ticket where none is asked for
 		w.body = append(w.body[:0], "{}"...)
 		return w.close(w.open("POST", w.e.line.path+"/tickets", t.order, int(t.try)))
 	}
@@ -147,7 +158,9 @@ func (w *worker) foreign() string {
 
 const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
-func random(length int) string {
+func random(length int) string { return drawnFrom(letters, length) }
+
+func drawnFrom(letters string, length int) string {
 	b := make([]byte, length)
 	for i := range b {
 		b[i] = letters[rand.IntN(len(letters))]

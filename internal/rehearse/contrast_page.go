@@ -146,6 +146,7 @@ func (c *Contrast) compared() []comparedRow {
 		{"melihat antrean, p99", "looking at the line, p99", duration(a.Room.Looks.P99), duration(b.Room.Looks.P99)},
 		{"pesanan, p99", "order, p99", duration(a.Latency.P99), duration(b.Latency.P99)},
 	}
+	rows = append(rows, c.mailRows()...)
 	for o := range a.Room.Outcomes {
 		if a.Room.Outcomes[o]+b.Room.Outcomes[o] > 0 {
 			rows = append(rows, comparedRow{outcomeNames[o].ID, outcomeNames[o].EN, whole(a.Room.Outcomes[o]), whole(b.Room.Outcomes[o])})
@@ -197,7 +198,11 @@ func (c *Contrast) roles() []roleRow {
 	}
 	rows := make([]roleRow, 0, len(behaviour))
 	for _, b := range behaviour {
-		rows = append(rows, roleRow{b.name, whole(number[b.role]), whole(orders[b.role]), b.what})
+		what := b.what
+		if confirmed, differs := c.confirmedBehaviour()[b.role]; differs && r.Room.Mail != nil {
+			what = confirmed
+		}
+		rows = append(rows, roleRow{b.name, whole(number[b.role]), whole(orders[b.role]), what})
 	}
 	return rows
 }

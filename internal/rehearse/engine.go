@@ -113,6 +113,10 @@ func (e *engine) play(ctx context.Context, watch func(ctx context.Context)) erro
 	helpers.Go("watch", watch)
 	if e.line != nil {
 		helpers.Go("captchas", e.solve)
+		if e.line.post != nil {
+			e.plan.Mail.Hand(e.mailed)
+			defer e.plan.Mail.Hand(nil)
+		}
 	}
 	e.pace(ctx)
 	for _, w := range e.workers {

@@ -24,6 +24,7 @@ type line struct {
 	docs     docs
 	solving  chan job
 	stolen   []string // tickets of another event
+	post     *post    // nil: nobody has to confirm an address
 }
 
 // visitor is what one order's maker has in hand. The lock is for double clicks: everything else happens one after another.
@@ -43,6 +44,7 @@ type visitor struct {
 	outcome Outcome
 	again   bool   // the draw has been repeated
 	number  string // of the first ticket, to compare
+	proof   proof
 }
 
 // Outcome is how a visit ended that was not answered with an order.
@@ -97,8 +99,12 @@ func (d *docs) take(tag, body []byte, now time.Duration) (*doc, error) {
 }
 
 func newLine(plan *Plan, t *target, c *crowd.Crowd, opens time.Duration) *line {
+	var letters *post
+	if t.room.Person != "" {
+		letters = newPost()
+	}
 	return &line{
-		path: "/api/v1/events/" + t.event.Slug + "/queue", work: t.work, opens: opens, until: opens + plan.Room.Patience,
+		path: "/api/v1/events/" + t.event.Slug + "/queue", work: t.work, post: letters, opens: opens, until: opens + plan.Room.Patience,
 		visitors: make([]visitor, len(c.Orders)), docs: docs{byTag: map[string]*doc{}},
 		// A visitor has at most one captcha to solve.
 		solving: make(chan job, len(c.Orders)), stolen: plan.Room.Tickets,
@@ -134,9 +140,10 @@ func (e *engine) solve(ctx context.Context) {
 func (e *engine) solved(j job, answer string) {
 	v := &e.line.visitors[j.order]
 	v.mu.Lock()
-	next := Draw
+	var next Kind
 	if j.action == actionDraw {
 		v.captcha = answer
+		next = e.line.toTicket(v)
 	} else {
 		v.signed = answer
 		next = Look
@@ -199,7 +206,12 @@ func (w *worker) stepRequest(t task, v *visitor) []byte {
 		}
 		w.out = append(w.open("GET", "/api/v1/captcha/challenge?action="+action, t.order, int(t.try)), "\r\n"...)
 		return w.out
+	case Ask:
+		return w.askRequest(t, v)
 	case Draw:
+		if l.post != nil {
+			return w.confirmRequest(t.order, int(v.draws), v.proof.confirmation, v.proof.typed())
+		}
 		return w.drawRequest(t.order, v)
 	case Enter:
 		w.body = append(append(w.body[:0], `{"ticket":"`...), v.ticket.Load().Text...)
@@ -224,12 +236,16 @@ func (w *worker) drawRequest(order int32, v *visitor) []byte {
 		w.body = append(append(append(w.body, `"captcha":"`...), v.captcha...), '"')
 	}
 	w.body = append(w.body, '}')
-	b := w.open("POST", w.e.line.path+"/tickets", order, int(v.draws))
+	return w.close(w.withDrawKey(w.open("POST", w.e.line.path+"/tickets", order, int(v.draws)), order, v))
+}
+
+// withDrawKey adds the key of the visitor's present draw.
+func (w *worker) withDrawKey(b []byte, order int32, v *visitor) []byte {
 	b = append(b, "Idempotency-Key: "...)
 	b = w.e.people.AppendKey(b, order)
 	b = append(b, "-t"...)
 	b = strconv.AppendUint(b, uint64(v.draws), 10)
-	return w.close(append(b, "\r\n"...))
+	return append(b, "\r\n"...)
 }
 
 // sign adds to an order what a waiting room and a captcha want of it.
@@ -264,6 +280,9 @@ func (w *worker) step(ctx context.Context, t task) {
 	v := &w.e.line.visitors[t.order]
 	if t.kind == Prod {
 		w.prod(ctx, t, v)
+		return
+	}
+	if v.idle(&t) {
 		return
 	}
 	s := Step{Visitor: t.order, Kind: t.kind, Try: t.try, First: v.doc == nil, Intended: t.due, Start: w.e.now()}
@@ -306,6 +325,8 @@ func (w *worker) stepCode(s *Step, err error) Code {
 	switch s.Kind {
 	case Fetch:
 		return CodeCaptcha
+	case Ask:
+		return CodeAsked
 	case Draw:
 		return CodeTicket
 	case Enter:
@@ -334,6 +355,8 @@ func luckCode(a *wire.Answer) Code {
 // follow plans what a visitor does after a step; v is locked.
 func (w *worker) follow(t *task, s *Step, v *visitor) {
 	switch {
+	case t.kind == Wait && !v.proof.waits:
+		// The mail came meanwhile.
 	case s.Code == CodeState:
 		d, err := w.e.line.docs.take(w.answer.ETag, w.answer.Body, s.End)
 		if err != nil {
@@ -346,7 +369,10 @@ func (w *worker) follow(t *task, s *Step, v *visitor) {
 		w.decide(t.order, v)
 	case s.Code == CodeCaptcha:
 		w.work(t, v)
+	case s.Code == CodeAsked:
+		w.asked(t, v)
 	case s.Code == CodeTicket:
+		w.confirmed(t.order, v)
 		w.drawn(t, v)
 	case s.Code == CodePass:
 		w.entered(t, v)
@@ -412,16 +438,14 @@ func (w *worker) decide(order int32, v *visitor) {
 		w.leave(v, Refused)
 	case s.Stock == "sold_out":
 		w.leave(v, SoldOut)
+	case v.proof.waits:
+		w.wait(order, v)
 	case ticket == nil && w.draws(order):
 		wait := jitter(clickWait)
 		if w.e.isBot(order) {
 			wait = 0
 		}
-		kind := Draw
-		if w.e.line.work && v.captcha == "" {
-			kind = Fetch
-		}
-		w.later(wait, task{order: order, kind: kind}, v)
+		w.later(wait, task{order: order, kind: w.e.line.toTicket(v)}, v)
 	case ticket == nil:
 		w.later(jitter(botLook), task{order: order, kind: Look}, v)
 	case w.e.crowd.Orders[order].Role == crowd.Hammerer:
@@ -488,7 +512,7 @@ func (w *worker) entered(t *task, v *visitor) {
 		w.leave(v, LetLapse)
 		return
 	}
-	wait := w.reaction()
+	wait := w.e.reaction()
 	if o.Role.IsBot() {
 		wait = 0
 	}
@@ -503,8 +527,8 @@ func (w *worker) entered(t *task, v *visitor) {
 }
 
 // reaction is how long a person takes from being let in to sending the form: at least a quarter of the average.
-func (w *worker) reaction() time.Duration {
-	mean := float64(w.e.plan.Room.Reaction)
+func (e *engine) reaction() time.Duration {
+	mean := float64(e.plan.Room.Reaction)
 	return time.Duration(min(mean/4+rand.ExpFloat64()*mean*3/4, 10*mean))
 }
 
@@ -514,7 +538,9 @@ func (w *worker) refused(t *task, s *Step, v *visitor) {
 	switch {
 	case code == "sold_out":
 		w.leave(v, SoldOut)
-	case code == "captcha_failed" && t.kind == Draw:
+	case code == "confirmation_required":
+		w.unconfirmed(t.order, v, problemReason(w.answer.Body))
+	case code == "captcha_failed" && (t.kind == Draw || t.kind == Ask):
 		v.captcha = ""
 		w.later(jitter(clickWait), task{order: t.order, kind: Fetch}, v)
 	case code == "queue_pass_required":
@@ -536,6 +562,8 @@ func (w *worker) unturned(t *task, v *visitor, reason string) {
 	case bot && w.e.crowd.Orders[t.order].Role == crowd.Sharer && v.lost < 3:
 		v.lost++
 		w.later(jitter(time.Second), task{order: t.order, kind: First}, v) // with the pass that another got
+	case w.persists(t.order):
+		w.persist(t.order, v)
 	case bot:
 		w.leave(v, Refused)
 	case reason == "lapsed" || reason == "used":
@@ -549,7 +577,7 @@ func (w *worker) unturned(t *task, v *visitor, reason string) {
 // rejoin queues again from the end, as the page offers when a pass has lapsed.
 func (w *worker) rejoin(order int32, v *visitor) {
 	v.ticket.Store(nil)
-	v.pass, v.captcha, v.signed, v.ranked = "", "", "", false
+	v.pass, v.captcha, v.signed, v.ranked, v.proof = "", "", "", false, proof{}
 	v.draws++
 	w.later(jitter(clickWait), task{order: order, kind: Look}, v)
 }

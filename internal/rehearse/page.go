@@ -400,6 +400,8 @@ var codeMeanings = map[string]codeMeaning{
 	"unchanged":             {"c-unchanged", "keadaan antrean belum berubah", "the state of the line has not changed"},
 	"captcha":               {"c-captcha", "soal captcha", "a captcha to solve"},
 	"ticket":                {"c-ticket", "tiket antrean", "a ticket"},
+	"asked":                 {"c-cancel", "kode akan dikirim lewat email", "a code will be mailed"},
+	"confirmation_required": {"c-dropped", "tanpa kode yang benar", "without the right code"},
 	"pass":                  {"c-p90", "izin masuk", "a pass"},
 	"queue_pass_required":   {"c-refused", "tanpa izin masuk yang berlaku", "without a pass that counts"},
 	"captcha_failed":        {"c-lost", "tanpa captcha yang terjawab", "without a solved captcha"},

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gapura/internal/rehearse/crowd"
+	"gapura/internal/rehearse/inbox"
 )
 
 // Plan is one rehearsal.
@@ -41,7 +42,8 @@ type Plan struct {
 	// Edition sets the keys, addresses and numbers of people apart from those of another rehearsal with the same seed.
 	Edition uint64
 
-	Room RoomPlan // what is different for an event with a waiting room
+	Room RoomPlan   // what is different for an event with a waiting room
+	Mail *inbox.Box // where the server's mails come; nil: nobody reads them
 }
 
 // RoomPlan says how a crowd comes to a waiting room.
@@ -53,6 +55,7 @@ type RoomPlan struct {
 	Bots     int           // machines that come as well
 	Apart    bool          // people take free places, as if they had paid at once; bots hold the others and never pay
 	Hold     time.Duration // how long the event keeps an unpaid place
+	Aliases  int           // addresses that a bot has confirmed for the one mailbox that it reads, 1 if 0
 	Tickets  []string      // of another event, for forgers
 	Best     float64       // orders a second that the engine acknowledged at best; 0: not measured
 }

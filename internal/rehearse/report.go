@@ -145,6 +145,9 @@ func writeSummaryJSON(w io.Writer, r *Result) error {
 				"passes": rr.Bots.Passes, "orders": rr.Bots.Orders,
 			},
 		}
+		if rr.Mail != nil {
+			doc["mail"] = map[string]any{"people": rr.Mail.People, "bots": rr.Mail.Bots, "code_ms": latency(rr.Mail.Wait)}
+		}
 	}
 	out := json.NewEncoder(w)
 	out.SetIndent("", "  ")

@@ -22,6 +22,7 @@ type roomPage struct {
 	BotKeys            []legend
 	Rows               []latencyRow
 	Outcomes           []outcomeRow
+	Mails              []mailRow // empty: nobody had to confirm an address
 	BotNumber, BotText string
 	BotTextEN          string
 }
@@ -55,6 +56,10 @@ func newRoomPage(r *Result) *roomPage {
 		}
 	}
 	add("Jawaban pertama", "First answer", rr.First)
+	if rr.Mail != nil {
+		add("Kode lewat email, sejak diminta", "Code by mail, since it was asked for", rr.Mail.Wait)
+		p.Mails = mailRows(rr)
+	}
 	add("Tiket", "Ticket", rr.Tickets)
 	add("Melihat antrean", "Looking at the line", rr.Looks)
 	add("Izin masuk", "Pass", rr.Passes)

@@ -29,7 +29,8 @@ type RoomResult struct {
 	Outcomes [numOutcomes]int // of the people without an order
 	Bots     Machines
 	Line     []LineMoment
-	Best     float64 // orders a second that the engine acknowledged at best; 0: not measured
+	Best     float64     // orders a second that the engine acknowledged at best; 0: not measured
+	Mail     *MailResult // nil: nobody had to confirm an address
 }
 
 // Visitor is how one order's maker fared.
@@ -63,6 +64,7 @@ type LineMoment struct {
 func roomResult(e *engine, r *Result) *RoomResult {
 	rr := &RoomResult{
 		Opens: e.line.opens, Counts: map[Counted]int{}, Visitors: make([]Visitor, len(r.Orders)), Best: e.plan.Room.Best,
+		Mail: e.line.post.result(),
 	}
 	looks := newHist()
 	for _, w := range e.workers {
@@ -211,8 +213,14 @@ func judgeRoom(ctx context.Context, e *engine, r *Result) []Finding {
 		counted("room_ticket_known", "Tiket yang asli selalu diakui", "A true ticket is always recognised", e.disowned.Load(), r.Room.Tickets.Count),
 		e.answersOfRoom(r),
 	}
+	if e.crowd.Bots > 0 || e.line.post != nil {
+		found = append(found, e.nothingForged())
+	}
 	if e.crowd.Bots > 0 {
-		found = append(found, e.nothingForged(), e.oneTicketOneOrder(r))
+		found = append(found, e.oneTicketOneOrder(r))
+	}
+	if e.line.post != nil {
+		found = append(found, judgePost(e.line.post, r)...)
 	}
 	return found
 }
@@ -293,7 +301,7 @@ func (e *engine) answersOfRoom(r *Result) Finding {
 	}
 	for _, code := range slices.Sorted(maps.Keys(byCode)) {
 		f.Checked += byCode[code]
-		if !expected[code] && !expectedInRoom[code] {
+		if confirms := e.line.post != nil && expectedOfMail[code]; !expected[code] && !expectedInRoom[code] && !confirms {
 			f.Broken += byCode[code]
 			f.Examples = append(f.Examples, fmt.Sprintf("%s: %s", code, grouped(int64(byCode[code]))))
 		}
@@ -301,12 +309,18 @@ func (e *engine) answersOfRoom(r *Result) Finding {
 	return f
 }
 
+var expectedOfMail = map[string]bool{"asked": true, "confirmation_required": true}
+
 var expectedInRoom = map[string]bool{"state": true, "unchanged": true, "captcha": true, "ticket": true, "pass": true}
 
 func (e *engine) nothingForged() Finding {
 	f := e.breaches
 	f.Check, f.Checked = "room_nothing_forged", int(e.tries.Load())
 	f.Title = Text{ID: "Tiket dan izin palsu tidak berguna", EN: "Forged tickets and passes are worth nothing"}
+	if e.line.post != nil {
+		// A thousand guesses are right once in a thousand rehearsals.
+		f.Title = Text{ID: "Tiket dan izin palsu dan kode tebakan tidak berguna", EN: "Forged tickets and guessed codes are worth nothing"}
+	}
 	return f
 }
 

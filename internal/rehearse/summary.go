@@ -126,6 +126,13 @@ func (s *summary) room(r *Result) {
 		s.row("bots", "%s: %s requests, %s tickets, %s passes, %s orders", n(rr.Bots.Number), n(rr.Bots.Requests), n(rr.Bots.Tickets),
 			n(rr.Bots.Passes), n(rr.Bots.Orders))
 	}
+	if m := rr.Mail; m != nil {
+		s.row("codes for people", "%s", m.People.text())
+		if rr.Bots.Number > 0 {
+			s.row("codes for bots", "%s", m.Bots.text())
+		}
+		s.row("mails with a code", "%s, %s of them asked for again", n(m.People.Mailed+m.Bots.Mailed), n(m.People.Again+m.Bots.Again))
+	}
 	if rr.Best > 0 {
 		s.row("of the engine’s best", "%.0f%% of %s/s while the line was let in", 100*r.Rate.Mean/rr.Best, n(int(rr.Best)))
 	}
@@ -135,6 +142,9 @@ func (s *summary) room(r *Result) {
 	s.line("")
 	s.line("  %s%9s %9s %9s %9s %9s", pad("", labelWidth), "p50", "p90", "p99", "p99.9", "max")
 	s.latency("first answer", rr.First)
+	if rr.Mail != nil {
+		s.latency("code, since asked for", rr.Mail.Wait)
+	}
 	s.latency("ticket", rr.Tickets)
 	s.latency("poll", rr.Looks)
 	s.latency("pass", rr.Passes)

@@ -40,7 +40,7 @@ func (w *worker) keepStep(s *Step) {
 	defer w.mu.Unlock()
 	switch {
 	case bot:
-	case s.Kind == Look && !s.First:
+	case (s.Kind == Look || s.Kind == Wait) && !s.First:
 		w.looks = append(w.looks, float32(s.End-s.Intended))
 	default:
 		w.steps = append(w.steps, *s)

@@ -229,6 +229,7 @@ func (w *worker) next(t *task, a *Attempt) {
 func (w *worker) afterAcknowledged(t *task, a *Attempt) {
 	o := &w.e.crowd.Orders[t.order]
 	if o.Role == crowd.Holder && o.Next >= 0 {
+		w.e.bequeath(t.order, o.Next)
 		w.e.after(w.e.plan.Room.Hold+time.Second, task{order: o.Next, kind: Look})
 	}
 	switch o.Habit {

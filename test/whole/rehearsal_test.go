@@ -3,6 +3,7 @@ package whole
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,6 +23,13 @@ type gathering struct {
 		Wanted, Had, Unanswered int
 		Bots                    struct{ Number, Requests, Tickets, Passes, Orders int }
 	} `json:"waiting_room"`
+	Mail struct {
+		People, Bots rehearse.MailCount
+		Code         struct {
+			Count    int
+			P50, P99 float64
+		} `json:"code_ms"`
+	}
 }
 
 // People draw, wait and enter a real server's waiting room, first among themselves and then among bots: with captchas to solve,
@@ -99,4 +107,47 @@ func read(t *testing.T, directory string) (g gathering) {
 		}
 	}
 	return g
+}
+
+// Everybody confirms an address with the code of a mail that a real server sends, enters with it and has an order.
+func TestEverybodyConfirmsAnAddress(t *testing.T) {
+	t.Parallel()
+	i := onSQLite(t)
+	mail := freeAddress(t)
+	host, port, _ := strings.Cut(mail, ":")
+	i.environment = append(i.environment, "TRUSTED_PROXIES=127.0.0.1", "CAPTCHA_PROVIDER=altcha", "DRAW_CLOSES_BEFORE=1s",
+		"MAIL_MAILER=smtp", "MAIL_HOST="+host, "MAIL_PORT="+port)
+	if _, err := program(); err != nil { // built before the clock starts
+		t.Fatal(err)
+	}
+	race, opens := time.Now().AddDate(0, 6, 0), time.Now().Add(9*time.Second).In(time.FixedZone("WIB", 7*3600))
+	text := fmt.Sprintf(eventText, race.Format(time.DateOnly), race.AddDate(0, 0, -7).Format(time.DateOnly), 1000)
+	text = strings.Replace(text, "2020-12-01T10:00", opens.Format("2006-01-02T15:04:05"), 1)
+	path := filepath.Join(i.directory, "room.yaml")
+	if err := os.WriteFile(path, []byte(text+"waiting_room: {enabled: true, pre_queue: draw, person: email}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	i.must(t, "event", "apply", path)
+	n := i.serve(t)
+	directory := filepath.Join(t.TempDir(), "report")
+	out := rehearsal(t, i, "--url", n.url(), "--event", "night-run", "--curve", "spike", "--orders", "150", "--for", "2s", "--lead", "6s", "--forwarded",
+		"--patience", "15s", "--reaction", "500ms", "--connections", "32", "--mail", mail, "--out", directory)
+	g := read(t, directory)
+	for _, f := range rehearse.Broken(g.Findings) {
+		t.Errorf("%s: %d of %d broken: %v", f.Title.EN, f.Broken, f.Checked, f.Examples)
+	}
+	m := g.Mail.People
+	if !g.Clean || g.Room.Had != g.Room.Wanted || g.Room.Wanted < 130 || g.Room.Unanswered > 0 {
+		t.Errorf("%d of %d people have an order\n%s", g.Room.Had, g.Room.Wanted, out)
+	}
+	if m.Asked < 150 || m.Mailed < m.Asked || m.Silent > 0 || g.Mail.Code.Count < 150 || g.Mail.Code.P99 <= 0 {
+		t.Errorf("%+v\n%s", g.Mail, out)
+	}
+	t.Logf("%+v", g.Mail)
+	i.clean(t)
+
+	sentence := rehearsal(t, i, "--url", n.url(), "--event", "night-run", "--curve", "spike", "--orders", "10", "--for", "1s")
+	if !strings.Contains(sentence, "--mail 127.0.0.1:2525") {
+		t.Errorf("without --mail: %s", sentence)
+	}
 }
