@@ -397,4 +397,7 @@ func TestRehearseRefusesForeignMachines(t *testing.T) {
 	if sentence := s.refused(t, exitNo, "rehearse", "--url", "http://daftar.example.id", "--no-audit"); !strings.Contains(sentence, "is not this machine") {
 		t.Error(sentence)
 	}
+	if sentence := s.refused(t, exitNo, "rehearse", "--mail", "0.0.0.0:2525", "--no-audit"); !strings.Contains(sentence, "use a loopback address") {
+		t.Error(sentence)
+	}
 }
