@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -22,25 +23,34 @@ const crowded = 2000
 const parkAfter = time.Second
 
 // parking is a listener that takes idle connections out of net/http and keeps them with a goroutine of 2 kB and one byte to
-// read into; with its next request's first byte a connection is accepted anew. It does so only while many are open: the way
+// read into; with its next request a connection is accepted anew. It does so only while many are open: the way
 // back costs a few microseconds. It is safe for concurrent use.
 //
 // net/http does not know. It sees an idle connection end, gives its two buffers of 4 KiB and its stack of 8 KiB back, and
 // closes what it takes for the connection.
+//
+// A request that the shortcut answers never comes to net/http at all, whether its connection is parked or not.
 type parking struct {
 	net.Listener
 
-	from  int64         // open connections from which on idle ones are parked
-	after time.Duration // how long one is idle before
-	work  *lifecycle.Group
-	next  chan arrival
-	done  chan struct{}
-	open  atomic.Int64 // all connections, parked or not
+	from     int64         // open connections from which on idle ones are parked
+	after    time.Duration // how long one is idle before
+	idle     time.Duration // how long a connection is kept after a request that the shortcut has answered
+	shortcut shortcut      // nil: net/http answers everything
+	work     *lifecycle.Group
+	next     chan arrival
+	done     chan struct{}
+	open     atomic.Int64 // all connections, parked or not
+	buffers  sync.Pool    // for what parked connections are sent
 
 	mu     sync.Mutex
 	parked map[net.Conn]struct{}
 	closed bool
 }
+
+// shortcut writes the answer to a request, which is all that a client has sent since its last one, and reports whether it did;
+// an error is one of writing.
+type shortcut func(request []byte, conn net.Conn) (answered bool, err error)
 
 // arrival is what Accept returns next.
 type arrival struct {
@@ -49,9 +59,9 @@ type arrival struct {
 }
 
 // newParking accepts from listener in a goroutine of work; Close ends it.
-func newParking(listener net.Listener, work *lifecycle.Group, from int64, after time.Duration) *parking {
+func newParking(listener net.Listener, work *lifecycle.Group, from int64, after, idle time.Duration, answer shortcut) *parking {
 	p := &parking{
-		Listener: listener, from: from, after: after, work: work,
+		Listener: listener, from: from, after: after, idle: idle, shortcut: answer, work: work,
 		next: make(chan arrival), done: make(chan struct{}), parked: map[net.Conn]struct{}{},
 	}
 	work.Go("accept", func(context.Context) { p.accept() })
@@ -63,7 +73,7 @@ func (p *parking) accept() {
 		conn, err := p.Listener.Accept()
 		if err == nil {
 			p.open.Add(1)
-			conn = &parkable{Conn: conn, parking: p}
+			conn = newParkable(conn, p, nil)
 		}
 		if !p.offer(arrival{conn, err}) || errors.Is(err, net.ErrClosed) {
 			return
@@ -117,30 +127,83 @@ func (p *parking) Parked() int {
 	return len(p.parked)
 }
 
-// park keeps conn until its client sends something, ends it, or until comes.
+// park keeps conn until its client sends something that is not answered here, ends it, or until comes.
 func (p *parking) park(conn net.Conn, until time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed || conn.SetReadDeadline(until) != nil {
+	if !p.wait(conn, until) {
 		p.end(conn)
 		return
 	}
-	p.parked[conn] = struct{}{}
 	p.work.Go("idle connection", func(context.Context) { p.await(conn) })
 }
 
-func (p *parking) await(conn net.Conn) {
-	first := make([]byte, 1)
-	n, _ := conn.Read(first)
+// wait makes conn one of the parked until that time, and reports false if parking is closed or the connection has ended.
+func (p *parking) wait(conn net.Conn, until time.Time) bool {
 	p.mu.Lock()
-	delete(p.parked, conn)
-	p.mu.Unlock()
-	if n == 0 {
-		p.end(conn)
-		return
+	defer p.mu.Unlock()
+	if p.closed || conn.SetReadDeadline(until) != nil {
+		return false
 	}
-	_ = conn.SetReadDeadline(time.Time{}) // net/http sets its own
-	p.offer(arrival{conn: &parkable{Conn: conn, parking: p, first: first}})
+	p.parked[conn] = struct{}{}
+	return true
+}
+
+func (p *parking) await(conn net.Conn) {
+	for {
+		first := [1]byte{}
+		n, _ := conn.Read(first[:])
+		p.mu.Lock()
+		delete(p.parked, conn)
+		p.mu.Unlock()
+		if n == 0 {
+			break
+		}
+		arrived, answered := p.wake(conn, first[0])
+		if !answered {
+			_ = conn.SetReadDeadline(time.Time{}) // net/http sets its own
+			p.offer(arrival{conn: newParkable(conn, p, arrived)})
+			return
+		}
+		if !p.wait(conn, time.Now().Add(p.idle)) {
+			break
+		}
+	}
+	p.end(conn)
+}
+
+// restWithin is how long the second byte of a request may take before net/http waits for it instead.
+const restWithin = 200 * time.Millisecond
+
+// wake reads what has come along with the first byte on a parked connection, and reports whether the shortcut has answered it. If
+// not, what was read is for net/http.
+func (p *parking) wake(conn net.Conn, first byte) (arrived []byte, answered bool) {
+	if p.shortcut == nil {
+		return []byte{first}, false
+	}
+	buffer, ok := p.buffers.Get().(*[4096]byte)
+	if !ok {
+		buffer = new([4096]byte)
+	}
+	defer p.buffers.Put(buffer)
+	buffer[0] = first
+	// The rest of a small request is there already. A byte that comes alone must not keep a buffer while its client thinks.
+	_ = conn.SetReadDeadline(time.Now().Add(restWithin))
+	n, _ := conn.Read(buffer[1:])
+	answered, err := p.answer(conn, buffer[:1+n])
+	if answered || err != nil {
+		return nil, answered
+	}
+	return bytes.Clone(buffer[:1+n]), false
+}
+
+// answer has the shortcut answer, with as much time to write as net/http gives.
+func (p *parking) answer(conn net.Conn, request []byte) (bool, error) {
+	if p.shortcut == nil {
+		return false, nil
+	}
+	if err := conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return false, err
+	}
+	return p.shortcut(request, conn)
 }
 
 func (p *parking) end(conn net.Conn) {
@@ -148,12 +211,25 @@ func (p *parking) end(conn net.Conn) {
 	_ = conn.Close()
 }
 
-// watch tells a connection whether it is idle; it is part of the server's ConnState.
+// watch tells a connection that a request has ended; it is the server's ConnState.
 func (p *parking) watch(conn net.Conn, state http.ConnState) {
-	if c, ok := conn.(*parkable); ok {
-		c.idle.Store(state == http.StateIdle)
+	if c, ok := conn.(*parkable); ok && state == http.StateIdle {
+		c.stage.Store(answeredStage)
 	}
 }
+
+// Where a connection is between two requests. A Read that begins a request must be told from one in the middle of it: the first
+// bytes of a request that a client has sent along with the one before are in net/http's buffer, and what comes next is not the
+// beginning of anything, even if it looks like it.
+//
+// net/http tells that a request has ended, sets the idle timeout, and reads if its buffer has not four bytes. If it has, it sets
+// the deadline of the request under way, which is how that is known here.
+const (
+	withinStage   int32 = iota // a request is under way, or some of its bytes are in net/http's buffer
+	newStage                   // nothing was ever read
+	answeredStage              // net/http has told that a request has ended
+	waitingStage               // and that it waits for the next
+)
 
 // What Close does to a parkable connection.
 const (
@@ -165,17 +241,25 @@ const (
 // parkable is a connection as net/http has it, from one return out of the parking to the next.
 type parkable struct {
 	net.Conn
+
 	parking *parking
 	first   []byte // what was read while it was parked
 	full    int    // the size of net/http's empty buffer
 	until   time.Time
-	idle    atomic.Bool
+	stage   atomic.Int32
 	closing atomic.Int32
 }
 
-// Read reads, unless nothing comes for a while on an idle connection: then it says that the connection has ended, and Close
-// parks it. Only with an empty buffer, which is seen by the size of p: the first bytes of a request that a client has sent
-// along with the one before would be lost.
+func newParkable(conn net.Conn, p *parking, first []byte) *parkable {
+	c := &parkable{Conn: conn, parking: p, first: first}
+	if len(first) == 0 {
+		c.stage.Store(newStage)
+	}
+	return c
+}
+
+// Read reads. Between two requests, and with net/http's buffer empty, it first lets the shortcut answer; and if nothing comes
+// for a while there, it says that the connection has ended, and Close parks it.
 func (c *parkable) Read(p []byte) (int, error) {
 	if c.full == 0 {
 		c.full = len(p)
@@ -185,33 +269,73 @@ func (c *parkable) Read(p []byte) (int, error) {
 		c.first = c.first[n:]
 		return n, nil
 	}
-	if !c.idle.Load() || len(p) < c.full || c.parking.open.Load() < c.parking.from {
-		return c.Conn.Read(p)
+	// Less than a whole buffer: some of the next request's bytes are in it.
+	if stage := c.stage.Load(); len(p) == c.full && (stage == newStage || stage == waitingStage) {
+		return c.begin(p)
 	}
-	return c.readIdle(p)
+	return c.Conn.Read(p)
 }
 
-func (c *parkable) readIdle(p []byte) (int, error) {
+// begin reads the first bytes of a request that is not answered on the way.
+func (c *parkable) begin(p []byte) (int, error) {
+	for {
+		n, err := c.next(p)
+		if n == 0 {
+			return 0, err
+		}
+		answered, failed := c.parking.answer(c, p[:n])
+		if failed != nil {
+			return 0, failed
+		}
+		if !answered {
+			c.stage.Store(withinStage)
+			return n, err
+		}
+		c.until = time.Now().Add(c.parking.idle)
+		if c.stage.Load() == newStage {
+			return c.leave() // net/http has set the deadlines of what it takes for this connection's first request
+		}
+		if err := c.Conn.SetReadDeadline(c.until); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// leave tells net/http that the connection has ended, so that Close parks it.
+func (c *parkable) leave() (int, error) {
+	c.closing.CompareAndSwap(closes, parks)
+	return 0, io.EOF
+}
+
+// next reads, or has the connection parked after a while.
+func (c *parkable) next(p []byte) (int, error) {
 	soon := time.Now().Add(c.parking.after)
-	if !c.until.IsZero() && c.until.Before(soon) {
+	if c.stage.Load() == newStage || c.parking.open.Load() < c.parking.from || !c.until.IsZero() && c.until.Before(soon) {
 		return c.Conn.Read(p)
 	}
 	if err := c.Conn.SetReadDeadline(soon); err != nil {
 		return 0, err
 	}
 	n, err := c.Conn.Read(p)
-	if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && c.closing.CompareAndSwap(closes, parks) {
-		return 0, io.EOF
+	if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+		return c.leave()
 	}
-	c.idle.Store(false) // should these be less than the four bytes net/http waits for, the next Read must not park them
-	if again := c.Conn.SetReadDeadline(c.until); err == nil && n == 0 {
-		err = again
+	if n < peeked {
+		if again := c.Conn.SetReadDeadline(c.until); err == nil {
+			err = again
+		}
 	}
 	return n, err
 }
 
+// peeked is for how many bytes net/http waits before it sets the deadline of the request that they begin.
+const peeked = 4
+
 // SetReadDeadline sets and notes the deadline, which is the idle timeout's end on an idle connection.
 func (c *parkable) SetReadDeadline(t time.Time) error {
+	if !c.stage.CompareAndSwap(answeredStage, waitingStage) {
+		c.stage.CompareAndSwap(waitingStage, withinStage)
+	}
 	c.until = t
 	return c.Conn.SetReadDeadline(t)
 }

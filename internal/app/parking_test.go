@@ -2,12 +2,16 @@ package app
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,6 +23,17 @@ type lot struct {
 	*parking
 	server *http.Server
 	work   *lifecycle.Group
+	quick  atomic.Int64 // what the shortcut has answered
+}
+
+// shortly is a shortcut for GET /quick, with whatever headers.
+func (l *lot) shortly(request []byte, conn net.Conn) (bool, error) {
+	if !bytes.HasPrefix(request, []byte("GET /quick ")) || !bytes.HasSuffix(request, []byte("\r\n\r\n")) {
+		return false, nil
+	}
+	l.quick.Add(1)
+	_, err := io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nquick")
+	return true, err
 }
 
 func openLot(t *testing.T, from int64, idle time.Duration) *lot {
@@ -28,7 +43,7 @@ func openLot(t *testing.T, from int64, idle time.Duration) *lot {
 		t.Fatal(err)
 	}
 	l := &lot{work: lifecycle.NewGroup(t.Context())}
-	l.parking = newParking(listener, l.work, from, 5*time.Millisecond)
+	l.parking = newParking(listener, l.work, from, 5*time.Millisecond, idle, l.shortly)
 	l.server = &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			body, _ := io.ReadAll(r.Body)
@@ -124,8 +139,8 @@ func TestAParkedConnectionGoesOn(t *testing.T) {
 func TestNothingSentEarlyIsLost(t *testing.T) {
 	t.Parallel()
 	l := openLot(t, 1, time.Minute)
-	for early := range 20 {
-		second := fmt.Sprintf(plainGet, 2)
+	second := fmt.Sprintf(plainGet, 2)
+	for early := range len(second) { // also where a line of it ends, and net/http's buffer is empty in the middle of the request
 		c := l.dial(t)
 		c.send(t, "POST /1 HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"+second[:early])
 		c.expect(t, "/1 abc")
@@ -217,6 +232,15 @@ func TestACrowdComesAndGoes(t *testing.T) {
 					t.Errorf("client %d got %q for its request %d", i, said, n)
 				}
 				<-time.After(time.Duration(n%4) * 3 * time.Millisecond)
+				if _, err := io.WriteString(c, quickGet); err != nil {
+					return
+				}
+				if response, err = http.ReadResponse(c.answers, nil); err != nil {
+					return
+				}
+				if said, _ := io.ReadAll(response.Body); string(said) != "quick" && string(said) != "/quick " {
+					t.Errorf("client %d got %q on the short way", i, said)
+				}
 			}
 		})
 	}
@@ -224,5 +248,122 @@ func TestACrowdComesAndGoes(t *testing.T) {
 	l.stop(t)
 	if err := crowd.Stop(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+const quickGet = "GET /quick HTTP/1.1\r\nHost: x\r\n\r\n"
+
+// expectAny reads an answer that is one of those. net/http reads one byte ahead while it answers: a client that is quick enough
+// gets its next answer from there too.
+func (c *client) expectAny(t *testing.T, wanted ...string) {
+	t.Helper()
+	response, err := http.ReadResponse(c.answers, nil)
+	if err != nil {
+		t.Fatalf("instead of %q: %v", wanted, err)
+	}
+	body, _ := io.ReadAll(response.Body)
+	if !slices.Contains(wanted, string(body)) {
+		t.Errorf("the answer is %q, not one of %q", body, wanted)
+	}
+}
+
+// TestAShortcutAnswersBetweenRequests: on a new connection, after a request, on a parked one, and back.
+func TestAShortcutAnswersBetweenRequests(t *testing.T) {
+	t.Parallel()
+	for name, from := range map[string]int64{"few are open": 1000, "many are open": 1} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := openLot(t, from, time.Minute)
+			for _, begin := range []string{quickGet, fmt.Sprintf(plainGet, 7)} {
+				c := l.dial(t)
+				before := l.quick.Load()
+				c.send(t, begin)
+				c.expectAny(t, "quick", "/7 ")
+				for i := range 5 {
+					c.send(t, quickGet)
+					c.expectAny(t, "quick", "/quick ")
+					// Its body comes later than all deadlines that were set for the requests before.
+					c.send(t, fmt.Sprintf("POST /%d HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n", i))
+					<-time.After(20 * time.Millisecond)
+					c.send(t, "abc")
+					c.expect(t, fmt.Sprintf("/%d abc", i))
+					c.send(t, quickGet)
+					c.expectAny(t, "quick", "/quick ")
+					<-time.After(time.Duration(i) * 4 * time.Millisecond) // from the second on it is parked, where many are open
+				}
+				if n := l.quick.Load() - before; n < 5 {
+					t.Errorf("the shortcut has answered %d requests of 10", n)
+				}
+				_ = c.Close()
+			}
+		})
+	}
+}
+
+// TestTheMiddleOfARequestIsNoBeginning: bytes that look like a request, but come in the middle of another, are not one. Behind a
+// proxy that sends many visitors' requests on one connection, an answer to them would go to somebody else.
+func TestTheMiddleOfARequestIsNoBeginning(t *testing.T) {
+	t.Parallel()
+	l := openLot(t, 1000, time.Minute)
+	const post = "POST /1 HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
+	for name, pieces := range map[string][]string{
+		"in the body":                  {"POST /1 HTTP/1.1\r\nHost: x\r\nContent-Length: " + strconv.Itoa(len(quickGet)) + "\r\n\r\n", quickGet},
+		"in a header":                  {"GET /1 HTTP/1.1\r\nHost: x\r\nX: ", quickGet},
+		"behind a line":                {"GET /1 HTTP/1.1\r\n", quickGet},
+		"behind a request and a line":  {post + "GET /1 HTTP/1.1\r\n", quickGet},
+		"behind a request and a piece": {post + "GET /1 HTTP/1.1\r\nHost: x\r\nX: ", quickGet},
+		"behind a request and a byte":  {post + "G", quickGet},
+		"behind a few bytes":           {"GE", quickGet},
+	} {
+		c := l.dial(t)
+		for _, piece := range pieces {
+			c.send(t, piece)
+			<-time.After(20 * time.Millisecond)
+		}
+		_ = c.SetReadDeadline(time.Now().Add(100 * time.Millisecond)) // some are answered, some wait for more
+		if said, _ := io.ReadAll(c.answers); bytes.Contains(said, []byte("\r\n\r\nquick")) {
+			t.Errorf("%s: %q", name, said)
+		}
+		_ = c.Close()
+	}
+	if n := l.quick.Load(); n != 0 {
+		t.Errorf("the shortcut has answered %d of them", n)
+	}
+}
+
+// TestAQuickRequestMayComeInPieces: then it goes to net/http, which answers it in its own way, unless only its first byte came alone.
+func TestAQuickRequestMayComeInPieces(t *testing.T) {
+	t.Parallel()
+	l := openLot(t, 1, time.Minute)
+	c := l.dial(t)
+	for cut := 1; cut < len(quickGet); cut++ {
+		c.send(t, quickGet[:cut])
+		<-time.After(3 * time.Millisecond)
+		c.send(t, quickGet[cut:])
+		if cut == 1 {
+			c.expectAny(t, "quick", "/quick ")
+		} else {
+			c.expect(t, "/quick ")
+		}
+		if cut%2 == 0 {
+			l.awaitParked(t, 1)
+		}
+	}
+}
+
+// TestAnIdleConnectionEndsAfterAShortcut: the idle timeout counts from the last answer.
+func TestAnIdleConnectionEndsAfterAShortcut(t *testing.T) {
+	t.Parallel()
+	for _, from := range []int64{1, 1000} {
+		l := openLot(t, from, 100*time.Millisecond)
+		c := l.dial(t)
+		for range 4 {
+			c.send(t, quickGet)
+			c.expect(t, "quick")
+			<-time.After(50 * time.Millisecond)
+		}
+		if _, err := c.answers.ReadByte(); err != io.EOF {
+			t.Errorf("after the idle timeout: %v", err)
+		}
 	}
 }

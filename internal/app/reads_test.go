@@ -139,3 +139,27 @@ func TestPreparedReads(t *testing.T) {
 		})
 	}
 }
+
+// TestPollsTakeTheShortWay holds polls of a waiting room to more than a bare net/http handler does that writes the same bytes. With a
+// query the same handler answers through net/http, which is what the short way saves.
+func TestPollsTakeTheShortWay(t *testing.T) {
+	if os.Getenv("GAPURA_LONG") == "" {
+		t.Skip("GAPURA_LONG is not set: 8 s of load")
+	}
+	sh := newShell(t)
+	sh.must(t, "event", "apply", sh.file(t, "event.yaml", eventText+"\nwaiting_room:\n  enabled: true\n"))
+	server := sh.serve(t, "serve")
+	address := strings.TrimPrefix(server.URL, "http://")
+	const path = "/api/v1/events/night-run/queue"
+	other := strings.TrimPrefix(bare(t, server.URL+path).URL, "http://")
+	var handler, long, short float64
+	for range 3 {
+		handler = max(handler, readsFor(t, other, path, 700*time.Millisecond))
+		long = max(long, readsFor(t, address, path+"?long", 700*time.Millisecond))
+		short = max(short, readsFor(t, address, path, 700*time.Millisecond))
+	}
+	t.Logf("%.0f polls/s, through net/http %.0f, a bare handler %.0f: %.2f and %.2f", short, long, handler, short/long, short/handler)
+	if short < 1.2*handler {
+		t.Errorf("%.0f%% of a bare handler, want 120%%", 100*short/handler)
+	}
+}

@@ -164,13 +164,17 @@ func (n *node) startWorkers() {
 	})
 }
 
-// handler joins pages and API.
-func (n *node) handler() (http.Handler, error) {
-	api := httpapi.New(httpapi.Config{
+// api returns the JSON API.
+func (n *node) api() *httpapi.API {
+	return httpapi.New(httpapi.Config{
 		Desk: n.engine, Queue: n.rooms, Cashier: n.cashier(), Files: n.fulfilment.service, Gates: n.fulfilment.gates, Clock: clock.System{}, Log: n.program.log, BaseURL: n.program.cfg.baseURL(), Locale: n.program.cfg.AppLocale, Ready: n.ready,
 		Metrics: n.telemetry.handler(), Stopped: n.stopped,
 		Gate: n.guard.gate, Calm: n.guard.calm, Challenger: n.guard.challenger, Cache: n.guard.cache,
 	})
+}
+
+// handler joins pages and API.
+func (n *node) handler(api *httpapi.API) (http.Handler, error) {
 	pages, err := site.New(site.Config{
 		Desk: n.engine, Queue: n.rooms, Cashier: n.siteCashier(), Files: n.fulfilment.service, Mailings: n.fulfilment.optOuts, PaymentHosts: n.paymentHosts(), Clock: clock.System{},
 		BaseURL: n.program.cfg.baseURL(), Locale: n.program.cfg.AppLocale, Log: n.program.log,
@@ -285,7 +289,8 @@ func (n *node) serve(listener net.Listener, ready func()) error {
 		}
 		return errors.Join(err, listener.Close(), n.stop(nil))
 	}
-	handler, err := n.handler()
+	api := n.api()
+	handler, err := n.handler(api)
 	if err != nil {
 		return errors.Join(err, listener.Close(), n.stop(nil))
 	}
@@ -294,7 +299,7 @@ func (n *node) serve(listener net.Listener, ready func()) error {
 	if err := errors.Join(n.serveDebug(), n.announceRush()); err != nil {
 		return errors.Join(err, listener.Close(), n.stop(nil))
 	}
-	lot := newParking(listener, n.work, crowded, parkAfter)
+	lot := newParking(listener, n.work, crowded, parkAfter, idleTimeout, newPolls(api, n.telemetry, &n.stopping).answer)
 	server.ConnState = lot.watch
 	m := memory{connections: &lot.open}
 	n.work.Every("memory", memoryEvery, m.tend)

@@ -36,6 +36,9 @@ interface Pass {
   key: string
 }
 
+/** For how many milliseconds a state tells a new ticket where it stands: in the second of opening one look more would be a third of all that is asked. */
+const recent = 10_000
+
 /** The place of this browser in an event's line: it polls the public state, works its own place out and exchanges the ticket in its turn. */
 export class Line {
   private state: State | null = null
@@ -48,6 +51,7 @@ export class Line {
   private skew = 0
   private timer = 0
   private polling = false
+  private looked = 0
   private joining = false
 
   constructor(
@@ -104,7 +108,7 @@ export class Line {
       this.joining = false
     }
     this.show()
-    if (this.ticket) void this.poll()
+    if (this.ticket) void this.poll(Date.now() - this.looked < recent)
   }
 
   /** Has a code mailed to an address; asking again with the same one sends the mail again. Returns a problem's code, '' if there is none. */
@@ -133,7 +137,7 @@ export class Line {
       this.kept.remove(this.name('asked'))
       this.take(answer.ticket)
       this.show()
-      void this.poll()
+      void this.poll(Date.now() - this.looked < recent)
       return { problem: '', left: 0 }
     }
     const problem = answer?.code === 'confirmation_required' ? (answer.reason ?? 'lapsed') : (answer?.code ?? 'unreachable')
@@ -257,13 +261,14 @@ export class Line {
     this.tell(this.view)
   }
 
-  private async poll(): Promise<void> {
+  /** Looks, enters if the turn has come, and plans the next time. known: the state that was seen last will do. */
+  private async poll(known = false): Promise<void> {
     if (this.polling) return
     this.polling = true
     window.clearTimeout(this.timer)
     let wait: number
     try {
-      await this.look()
+      if (!known) await this.look()
       this.stale = false
       this.failures = 0
       wait = nextPoll(this.state!, this.now(), this.standing(), Math.random())
@@ -287,6 +292,7 @@ export class Line {
     if (Math.abs(server - Date.now()) > 2000) this.skew = server - Date.now()
     else this.skew = 0
     this.state = (await response.json()) as State
+    this.looked = Date.now()
   }
 
   /** Exchanges the ticket if its turn has come. Returns whether to come back soon. */
