@@ -167,6 +167,27 @@ type pulse struct {
 	took   time.Duration
 	ended  time.Time
 	orders int64
+	record record
+}
+
+// record finds the most orders a second that were kept up for three seconds: in a shorter time a batch more or less would count.
+type record struct {
+	second int64    // the one that is being counted
+	counts [4]int64 // of it and the three before, by second modulo 4
+	best   float64
+}
+
+func (s *record) add(now time.Time, n int) {
+	second := now.Unix()
+	for ; s.second < second; s.second++ {
+		if second-s.second > int64(len(s.counts)) {
+			s.second, s.counts = second-int64(len(s.counts)), [4]int64{}
+		}
+		next := (s.second + 1) % int64(len(s.counts))
+		s.best = max(s.best, float64(s.counts[0]+s.counts[1]+s.counts[2]+s.counts[3]-s.counts[next])/float64(len(s.counts)-1))
+		s.counts[next] = 0
+	}
+	s.counts[second%int64(len(s.counts))] += int64(n)
 }
 
 // pulseFades is for how long the last commit says something: an engine without work has none.
@@ -177,13 +198,14 @@ func (p *pulse) beat(now time.Time, accepted int, queued, took time.Duration) {
 	defer p.mu.Unlock()
 	p.queued, p.took, p.ended = queued, took, now
 	p.orders += int64(accepted)
+	p.record.add(now, accepted)
 }
 
 // sample returns the last commit, or the running one if that takes longer.
 func (p *pulse) sample(now time.Time, running time.Duration) waitroom.Sample {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := waitroom.Sample{Commit: running, Orders: p.orders}
+	s := waitroom.Sample{Commit: running, Orders: p.orders, Best: p.record.best}
 	if now.Sub(p.ended) < pulseFades {
 		s.QueueWait, s.Commit = p.queued, max(running, p.took)
 	}

@@ -34,6 +34,7 @@ type visitor struct {
 	pass    string
 	lent    atomic.Pointer[string] // a pass that those who share the ticket may try
 	doc     *doc                   // the state that it has seen last
+	seen    time.Duration          // when it last saw one
 	rank    uint64
 	ranked  bool
 	captcha string // solved, for the next draw
@@ -363,9 +364,10 @@ func (w *worker) follow(t *task, s *Step, v *visitor) {
 			w.stumble(t, v)
 			return
 		}
-		v.doc = d
+		v.doc, v.seen = d, s.End
 		w.decide(t.order, v)
 	case s.Code == CodeUnchanged:
+		v.seen = s.End
 		w.decide(t.order, v)
 	case s.Code == CodeCaptcha:
 		w.work(t, v)
@@ -497,12 +499,18 @@ func (w *worker) drawn(t *task, v *visitor) {
 		return
 	}
 	v.captcha, v.ranked = "", false
-	next := Look
-	if w.e.line.work && v.signed == "" {
-		next = Fetch // for the order: the form is filled in while its visitor waits
+	switch {
+	case w.e.line.work && v.signed == "":
+		w.later(0, task{order: t.order, kind: Fetch}, v) // for the order: the form is filled in while its visitor waits
+	case v.doc != nil && w.e.now()-v.seen < recent && ticket.Wait > 0 && !w.e.isBot(t.order):
+		w.later(v.doc.state.NextPoll(time.Now(), room.Standing{Wait: ticket.Wait}, rand.Float64()), task{order: t.order, kind: Look}, v)
+	default:
+		w.later(0, task{order: t.order, kind: Look}, v)
 	}
-	w.later(0, task{order: t.order, kind: next}, v)
 }
+
+// recent is for how long a state tells how often to ask.
+const recent = 10 * time.Second
 
 // entered keeps a pass and sends the form as soon as a person would.
 func (w *worker) entered(t *task, v *visitor) {

@@ -22,6 +22,12 @@ type Admission struct {
 	Entries     float64 `json:"entries"`     // entries a second in the last second or so
 	Outstanding float64 `json:"outstanding"` // orders to be expected from those who have entered
 	Shown       float64 `json:"shown"`       // the rate that is published
+	Best        float64 `json:"best"`        // orders a second that the engines have shown, see Sample
+	Begun       bool    `json:"begun"`       // has taken a step
+	Known       bool    `json:"known"`       // began with what the engines have shown
+	Line        int64   `json:"line"`        // places in line at the last step
+	Storming    bool    `json:"storming"`    // the crowd is just arriving
+	Storm       float64 `json:"storm"`       // seconds of that so far
 	Saturated   bool    `json:"saturated"`   // the engine has once shown its limit
 	Calm        float64 `json:"calm"`        // seconds since it last was busy
 	Ahead       int64   `json:"ahead"`       // places that were served and that nobody has taken yet
@@ -41,7 +47,7 @@ type Tuning struct {
 // click with a filled form takes a crowd.
 func DefaultTuning() Tuning {
 	return Tuning{
-		Capacity: 1000, Share: 0.7, Target: 100 * time.Millisecond, Stall: time.Second,
+		Capacity: 1000, Share: 0.85, Target: 100 * time.Millisecond, Stall: time.Second,
 		Reaction: 5 * time.Second,
 	}
 }
@@ -51,6 +57,7 @@ type Reading struct {
 	Elapsed   time.Duration
 	Pressure  time.Duration // the worst queue wait or commit time of any node
 	Orders    int64         // acknowledged meanwhile, by all nodes
+	Line      int64         // places in line, served or not
 	Waiting   int64         // places in line that have not been served; negative: served ahead of arrivals
 	Remaining int64         // places that can be registered for; -1: no limit
 	Paused    bool
@@ -69,9 +76,16 @@ func (a Admission) Step(t Tuning, r Reading) (Admission, int64) {
 	if dt <= 0 {
 		return a, 0
 	}
-	a.observe(t, r, dt)
+	a.begin(r)
+	if a.storm(t, r, dt); !a.Storming {
+		a.observe(t, r, dt)
+	}
 	a.brake(t, r, dt)
-	rate := a.rate(r)
+	planned := a.rate(r)
+	rate := planned
+	if a.Storming {
+		rate = 0
+	}
 	a.Carry = min(a.Carry+rate*dt, 2*max(rate, 1))
 	n := int64(a.Carry)
 	n = min(n, r.Waiting+int64(math.Ceil(rate)))
@@ -81,7 +95,66 @@ func (a Admission) Step(t Tuning, r Reading) (Admission, int64) {
 	n = max(n, 0)
 	a.Carry -= float64(n)
 	a.account(t, r, a.entered(r, n), dt)
+	a.show(r, n, planned, dt)
 	return a, n
+}
+
+// begin takes up what the engines have shown, in a rehearsal or on another day: then the first who wait need not be the ones from
+// whom their rate is learnt. The line costs some of it, so that it is approached from below.
+func (a *Admission) begin(r Reading) {
+	if a.Begun {
+		return
+	}
+	a.Begun, a.Line = true, r.Line
+	// Less than is thought of any engine may only mean that nobody has asked for more.
+	if shown := known * a.Best; shown > a.Capacity {
+		a.Capacity, a.Known, a.Saturated = shown, true, true
+	}
+}
+
+// known is how much of what the engines have shown they are first thought to manage beside a line.
+const known = 0.42
+
+// storm finds out whether the crowd is just arriving. That keeps the machine busy, and whoever entered now would order later, so nobody
+// enters, and nothing is learnt: it says nothing of how many orders the engines manage. What lasts longer than longestStorm is no storm.
+func (a *Admission) storm(t Tuning, r Reading, dt float64) {
+	arriving := float64(r.Line-a.Line) / dt
+	a.Line = r.Line
+	// What an engine manages that has shown nothing yet may be far from what is thought: then it must be busy as well.
+	a.Storming = arriving > a.Capacity/2 && (a.Known || r.Pressure > t.Target/2) && a.Storm < longestStorm
+	if a.Storming {
+		a.Storm += dt
+		a.Pressure = r.Pressure.Seconds()
+	}
+}
+
+const (
+	longestStorm = 15 // seconds: 50,000 arrive in three to five on two processors
+
+	stormLasts = 4 // seconds that it is thought to last when it begins: pages plan their next look by it
+)
+
+// delay returns for how many seconds nobody is thought to enter.
+func (a *Admission) delay() int64 {
+	if !a.Storming {
+		return 0
+	}
+	return int64(math.Ceil(max(stormLasts-a.Storm, 1)))
+}
+
+// show smooths the rate that is published. While a line waits it is the one that is meant, at once: pages plan their next look by it.
+func (a *Admission) show(r Reading, n int64, planned, dt float64) {
+	entries := float64(n) / dt
+	if long := float64(r.Waiting) > planned; long && (r.Remaining < 0 || float64(r.Remaining) > planned) {
+		entries = planned
+	}
+	if a.Shown == 0 {
+		a.Shown = entries
+	}
+	a.Shown += (entries - a.Shown) * fade(dt, 5)
+	if a.Shown < 0.05 {
+		a.Shown = 0
+	}
 }
 
 // entered returns how many people entered when n places more were served: those in line, and those who have come since and took
@@ -173,10 +246,6 @@ func (a *Admission) brake(t Tuning, r Reading, dt float64) {
 func (a *Admission) account(t Tuning, r Reading, n int64, dt float64) {
 	entries := float64(n) / dt
 	a.Entering += (entries - a.Entering) * fade(dt, t.Reaction.Seconds())
-	a.Shown += (entries - a.Shown) * fade(dt, 5)
-	if a.Shown < 0.05 {
-		a.Shown = 0
-	}
 	a.Entries += (entries - a.Entries) * fade(dt, 1)
 	// Who has not ordered after many times the usual delay is not expected any more.
 	forgotten := a.Outstanding * fade(dt, 8*t.Reaction.Seconds())

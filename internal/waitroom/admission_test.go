@@ -20,6 +20,7 @@ type engine struct {
 	done     int64
 	refused  int64
 	stalled  float64 // seconds since the engine last did anything
+	shown    float64 // orders a second that it has shown before the opening; 0: it has not
 }
 
 const stepSeconds = 0.1
@@ -80,6 +81,7 @@ type trace struct {
 // simulate runs crowd and controller for some seconds; edit may change a reading before the controller sees it.
 func simulate(e *engine, tuning Tuning, seconds int, edit func(at float64, r *Reading)) []trace {
 	a := NewAdmission(tuning)
+	a.Best = e.shown
 	var traces []trace
 	var orders, since int64
 	var pressure, worst time.Duration
@@ -191,6 +193,65 @@ func TestAdmissionFollowsTheEngine(t *testing.T) {
 	t.Logf("slow %.0f of 4000, fast again %.0f of 8000, worst %v at the drop, refused %d", slow, fast, maxPressure(traces[88:120]), e.refused)
 	if slow < 0.9*4000 || fast < 0.9*8000 || worst > time.Second {
 		t.Errorf("slow %.0f of 4000, fast again %.0f of 8000, worst pressure %v", slow, fast, worst)
+	}
+}
+
+// A crowd comes within four seconds to engines that have shown what they manage: nobody enters among those who arrive, and ten
+// seconds later the engines have most of what they manage beside a line, without having been driven into waits.
+func TestAdmissionBeginsWithWhatTheEnginesHaveShown(t *testing.T) {
+	t.Parallel()
+	for _, capacity := range []float64{1500, 2000, 6000} {
+		e := newEngine(11, capacity, 0.95)
+		e.shown = capacity * 1.5 // without a line
+		var during int64
+		line := int64(0)
+		traces := simulate(e, DefaultTuning(), 60, func(at float64, r *Reading) {
+			if at < 4 {
+				line += int64(5 * capacity * tick.Seconds())
+				during = e.done + e.queue
+			}
+			r.Line = line
+		})
+		soon, _, _ := summary(traces[14:24])
+		mean, _, worst := summary(traces[4:])
+		t.Logf("%.0f a second: %d during the storm, %.0f%% from 10 s after it, mean %.0f%%, worst pressure %v, refused %d",
+			capacity, during, 100*soon/capacity, 100*mean/capacity, worst, e.refused)
+		if float64(during) > capacity || soon < 0.75*capacity || worst > time.Second || e.refused > 0 {
+			t.Errorf("of %.0f orders a second: %d during the storm, %.0f soon after, worst pressure %v, %d refused", capacity, during, soon, worst, e.refused)
+		}
+	}
+}
+
+// What engines have shown may be long ago, on a larger machine: then the rate is found as if nothing were known.
+func TestAdmissionForgetsWhatIsTrueNoLonger(t *testing.T) {
+	t.Parallel()
+	for _, times := range []float64{0.1, 5} {
+		e := newEngine(12, 2000, 0.7)
+		e.shown = times * 2000
+		traces := simulate(e, DefaultTuning(), 240, nil)
+		mean, deviation, worst := summary(traces[90:])
+		t.Logf("%g times as much: mean %.0f, deviation %.0f, worst %v, refused %d", times, mean, deviation, worst, e.refused)
+		if mean < 0.9*2000 || deviation > 0.1*mean || worst > time.Second {
+			t.Errorf("%g times as much: mean %.0f, deviation %.0f, worst pressure %v", times, mean, deviation, worst)
+		}
+	}
+}
+
+// Arrivals that never end are no storm: at last the line is let in beside them.
+func TestAdmissionDoesNotWaitForEver(t *testing.T) {
+	t.Parallel()
+	e := newEngine(13, 2000, 0.95)
+	e.shown = 3000
+	line := int64(0)
+	traces := simulate(e, DefaultTuning(), 60, func(_ float64, r *Reading) {
+		line += 2000
+		r.Line = line
+	})
+	before, _, _ := summary(traces[5:15])
+	mean, _, worst := summary(traces[40:])
+	t.Logf("at first %.0f, mean %.0f, worst %v", before, mean, worst)
+	if before > 100 || mean < 1800 || worst > time.Second {
+		t.Errorf("at first %.0f, mean %.0f of 2000 orders a second, worst pressure %v", before, mean, worst)
 	}
 }
 

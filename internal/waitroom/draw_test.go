@@ -309,11 +309,11 @@ func makeVectors() vectors {
 		v.Ranks = append(v.Ranks, seed.Rank(n).String())
 	}
 	settings := Settings{EventID: testEvent, Slug: "race", OpensAt: opening, Draw: true}
-	for _, served := range []int64{0, 4, 10, 13} {
+	for i, served := range []int64{0, 4, 10, 13} {
 		for _, phase := range []Phase{Before, Open} {
 			r := Record{
 				EventID: testEvent, Drawn: 10, Late: 5, Commitment: seed.Commitment(), Operator: Operator{Groups: []int64{3}},
-				Progress: Progress{Phase: phase, Root: d.Root(), Served: served, Stock: InStock, Admission: Admission{Shown: 0.5}},
+				Progress: Progress{Phase: phase, Root: d.Root(), Served: served, Stock: InStock, Admission: Admission{Shown: 0.5, Storming: i == 1}},
 			}
 			s := Describe(settings, &r, d, seed)
 			first, _ := ParseRank(v.Ranks[0])
@@ -403,10 +403,10 @@ func TestPollingIsSpread(t *testing.T) {
 		}
 	}
 	s = State{Phase: Open, PollAfter: 15, PollJitter: 30}
-	if next := s.NextPoll(opening, Standing{Ahead: 3, Wait: 20 * time.Second}, 0.9); next != 24500*time.Millisecond {
+	if next := s.NextPoll(opening, Standing{Ahead: 3, Wait: 20 * time.Second}, 0.9); next != 22250*time.Millisecond {
 		t.Errorf("twenty seconds before its turn the next poll is in %v, after it", next)
 	}
-	for u, want := range map[float64]time.Duration{0: 3 * time.Second, 1: 3750 * time.Millisecond} {
+	for u, want := range map[float64]time.Duration{0: 3 * time.Second, 1: 3375 * time.Millisecond} {
 		if next := s.NextPoll(opening, Standing{Ahead: 3, Wait: 3 * time.Second}, u); next != want {
 			t.Errorf("three seconds before its turn the next poll is in %v, want %v", next, want)
 		}

@@ -38,10 +38,11 @@ type visible struct {
 	served, letIn      int64
 	stock              Stock
 	rate               float64
+	delay              int64
 }
 
 func (p *Progress) visible() visible {
-	return visible{p.Phase, p.Root, p.ListHash, p.ClosedAt, p.OpenedAt, p.Served, p.LetIn, p.Stock, p.rate()}
+	return visible{p.Phase, p.Root, p.ListHash, p.ClosedAt, p.OpenedAt, p.Served, p.LetIn, p.Stock, p.rate(), p.Admission.delay()}
 }
 
 // rate is how many enter a second, to a tenth.
@@ -162,11 +163,13 @@ func (rm *room) advance(ctx context.Context, r *Record, now time.Time) error {
 	p.Phase = nextPhase(*set, p, now)
 	stock, remaining := rm.cfg.Left(set.EventID)
 	p.Stock = stock
+	p.Admission.Best = max(p.Admission.Best, rm.cfg.Sample().Best)
 	switch {
 	case p.Phase == Closed && before == Before:
 		p.ClosedAt = now // from here on no draw is kept
 	case p.Phase == Open && before != Open:
 		p.OpenedAt = now
+		p.Admission.Best = max(p.Admission.Best, rm.shown(ctx))
 	case p.Phase == Open:
 		rm.admit(ctx, r, elapsed, remaining)
 	}
@@ -255,7 +258,7 @@ func (rm *room) admit(ctx context.Context, r *Record, elapsed time.Duration, rem
 		remaining = 0
 	}
 	next, n := r.Admission.Step(rm.cfg.Tuning, Reading{
-		Elapsed: elapsed, Pressure: pressure, Orders: orders, Waiting: r.Line() - r.Served, Remaining: remaining,
+		Elapsed: elapsed, Pressure: pressure, Orders: orders, Line: r.Line(), Waiting: r.Line() - r.Served, Remaining: remaining,
 		Paused: r.Operator.Paused, Ceiling: r.Operator.Ceiling,
 	})
 	r.Admission = next
@@ -268,14 +271,7 @@ func (rm *room) admit(ctx context.Context, r *Record, elapsed time.Duration, rem
 
 // fared returns the worst pressure of any node, and the orders of all since the last step.
 func (rm *room) fared(ctx context.Context) (pressure time.Duration, orders int64) {
-	samples := map[string]Sample{}
-	if rm.cfg.Board != nil {
-		if all, err := rm.cfg.Board.Samples(ctx); err == nil {
-			samples = all
-		}
-	}
-	samples[rm.cfg.Node] = rm.cfg.Sample()
-	for node, s := range samples {
+	for node, s := range rm.samples(ctx) {
 		pressure = max(pressure, s.QueueWait, s.Commit)
 		if last, known := rm.orders[node]; known && s.Orders > last {
 			orders += s.Orders - last
@@ -283,4 +279,25 @@ func (rm *room) fared(ctx context.Context) (pressure time.Duration, orders int64
 		rm.orders[node] = s.Orders
 	}
 	return pressure, orders
+}
+
+// shown returns what the engines of all nodes have shown together.
+func (rm *room) shown(ctx context.Context) float64 {
+	var best float64
+	for _, s := range rm.samples(ctx) {
+		best += s.Best
+	}
+	return best
+}
+
+// samples returns what every node says of its engine.
+func (rm *room) samples(ctx context.Context) map[string]Sample {
+	samples := map[string]Sample{}
+	if rm.cfg.Board != nil {
+		if all, err := rm.cfg.Board.Samples(ctx); err == nil {
+			samples = all
+		}
+	}
+	samples[rm.cfg.Node] = rm.cfg.Sample()
+	return samples
 }

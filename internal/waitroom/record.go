@@ -186,6 +186,7 @@ type Sample struct {
 	QueueWait time.Duration `json:"queue_wait"` // how long the work that is taken up now has waited
 	Commit    time.Duration `json:"commit"`     // how long the last commit took, or the running one if that is longer
 	Orders    int64         `json:"orders"`     // acknowledged since the node started
+	Best      float64       `json:"best"`       // the most orders a second that it kept up for three seconds since
 }
 
 // PassLife is how long a pass is valid: time to send a form that was filled while waiting, twice over.

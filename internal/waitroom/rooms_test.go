@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -526,6 +527,57 @@ func TestFirstComeFirstServed(t *testing.T) {
 }
 
 // Arrivals on several nodes keep their order but for those within one gatherer's commit of each other.
+// What the engines have shown before opening, in a rehearsal say, is remembered over a restart, and the room begins with it.
+func TestARoomBeginsWithWhatTheEnginesHaveShown(t *testing.T) {
+	t.Parallel()
+	for best, want := range map[float64]float64{0: 1176, 8500: 4200} { // 1,000 and 0.42 of it, divided by a share of 0.85
+		synctest.Test(t, func(t *testing.T) {
+			h := newHouse(t, func(s *waitroom.Settings) { s.Draw = false })
+			h.fares.Best = best
+			before, stop := h.node("a", 0)
+			for range 6000 {
+				join(t, before, waitroom.NewVisitor())
+			}
+			h.until(-time.Minute)
+			stop()
+			h.fares.Best = 0
+			after, stop := h.node("b", 0)
+			defer stop()
+			h.until(time.Second)
+			if s := first(after.State(eventID)); math.Abs(s.Rate-want) > want/30 || s.Delay != 0 {
+				t.Errorf("engines that have shown %.0f orders a second: %.1f enter a second after %d s, want %.1f", best, s.Rate, s.Delay, want)
+			}
+		})
+	}
+}
+
+// While a crowd arrives nobody enters, and pages are told that it takes a while yet.
+func TestNobodyEntersWhileTheCrowdArrives(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, func(s *waitroom.Settings) { s.Draw = false })
+		h.fares.Best = 8500
+		rooms, stop := h.node("a", 0)
+		defer stop()
+		h.until(time.Second)
+		served := first(rooms.State(eventID)).Served
+		for range 6 {
+			for range 2000 {
+				join(t, rooms, waitroom.NewVisitor())
+			}
+			time.Sleep(500 * time.Millisecond)
+		}
+		s := first(rooms.State(eventID))
+		if s.Served != served || s.Delay < 1 || s.Delay > 2 || s.Estimate == nil || *s.Estimate < s.Delay+(s.Late-s.Served)/int64(s.Rate) {
+			t.Errorf("while 12,000 arrive: %+v, %d were served ahead of them", s, served)
+		}
+		time.Sleep(2 * time.Second)
+		if s := first(rooms.State(eventID)); s.Served < 5000 || s.Delay != 0 {
+			t.Errorf("afterwards: %+v", s)
+		}
+	})
+}
+
 func TestLateOrderOverSeveralNodes(t *testing.T) {
 	bubble(t, func(s *waitroom.Settings) { s.Draw = false }, func(t *testing.T, h *house) {
 		const commit = 30 * time.Millisecond

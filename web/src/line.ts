@@ -36,7 +36,7 @@ interface Pass {
   key: string
 }
 
-/** For how many milliseconds a state tells a new ticket where it stands: in the second of opening one look more would be a third of all that is asked. */
+/** For how many milliseconds a state tells how often to ask. */
 const recent = 10_000
 
 /** The place of this browser in an event's line: it polls the public state, works its own place out and exchanges the ticket in its turn. */
@@ -95,11 +95,13 @@ export class Line {
     if (this.joining || this.ticket) return
     this.joining = true
     this.trouble = ''
+    let seconds: number | undefined
     try {
       const key = this.drawKey()
       const captcha = await this.captcha()
       const reply = await this.post('tickets', captcha ? { captcha } : {}, { 'Idempotency-Key': `"${key}"` })
-      const body = reply.body as { ticket?: string; code?: string } | null
+      const body = reply.body as { ticket?: string; code?: string; wait_s?: number } | null
+      seconds = body?.wait_s
       if (reply.status === 201 && typeof body?.ticket === 'string') this.take(body.ticket)
       else this.trouble = body?.code ?? 'overloaded'
     } catch {
@@ -108,7 +110,7 @@ export class Line {
       this.joining = false
     }
     this.show()
-    if (this.ticket) void this.poll(Date.now() - this.looked < recent)
+    if (this.ticket) this.pollIn(seconds)
   }
 
   /** Has a code mailed to an address; asking again with the same one sends the mail again. Returns a problem's code, '' if there is none. */
@@ -131,13 +133,13 @@ export class Line {
     const asked = this.asked()
     if (!asked) return { problem: 'lapsed', left: 0 }
     const reply = await this.post('tickets', { confirmation: asked.confirmation, code }).catch(() => null)
-    const answer = reply?.body as { ticket?: string; code?: string; reason?: string; attempts_left?: number } | null
+    const answer = reply?.body as { ticket?: string; wait_s?: number; code?: string; reason?: string; attempts_left?: number } | null
     if (reply?.status === 201 && answer?.ticket) {
       this.kept.set(this.name('email'), asked.email)
       this.kept.remove(this.name('asked'))
       this.take(answer.ticket)
       this.show()
-      void this.poll(Date.now() - this.looked < recent)
+      this.pollIn(answer.wait_s)
       return { problem: '', left: 0 }
     }
     const problem = answer?.code === 'confirmation_required' ? (answer.reason ?? 'lapsed') : (answer?.code ?? 'unreachable')
@@ -261,14 +263,13 @@ export class Line {
     this.tell(this.view)
   }
 
-  /** Looks, enters if the turn has come, and plans the next time. known: the state that was seen last will do. */
-  private async poll(known = false): Promise<void> {
+  private async poll(): Promise<void> {
     if (this.polling) return
     this.polling = true
     window.clearTimeout(this.timer)
     let wait: number
     try {
-      if (!known) await this.look()
+      await this.look()
       this.stale = false
       this.failures = 0
       wait = nextPoll(this.state!, this.now(), this.standing(), Math.random())
@@ -281,6 +282,18 @@ export class Line {
     }
     this.show()
     this.timer = window.setTimeout(() => void this.poll(), wait)
+  }
+
+  /**
+   * Asks when the turn of a new ticket is due, in so many seconds. The state was seen a moment ago: in the second of opening
+   * one look more for everybody would be a third of all that is asked.
+   */
+  private pollIn(seconds: number | undefined): void {
+    const waits = this.state?.phase === 'before' || this.state?.phase === 'closed'
+    if (this.polling || !this.state || Date.now() - this.looked > recent || (!waits && !seconds)) return void this.poll()
+    const standing = { turn: false, ahead: -1, wait: waits ? -1 : seconds! * 1000 }
+    window.clearTimeout(this.timer)
+    this.timer = window.setTimeout(() => void this.poll(), nextPoll(this.state, this.now(), standing, Math.random()))
   }
 
   /** Reads the state; an unchanged one is a 304 that the browser answers from its cache. */

@@ -14,6 +14,8 @@ export interface State {
   threshold: string
   groups?: number[] | null
   rate: number
+  /** Nobody enters for so many seconds: the crowd is just arriving. */
+  delay_s?: number
   estimate_s?: number
   poll_after_s: number
   poll_jitter_s: number
@@ -93,7 +95,7 @@ export function stand(s: State, ticket: Pick<Ticket, 'kind' | 'place'>, rank: st
 
 function behind(s: State, places: number): Standing {
   if (places <= 0) return { turn: true, ahead: 0, wait: 0 }
-  return { turn: false, ahead: places - 1, wait: s.rate > 0 && !s.paused ? (places / s.rate) * 1000 : -1 }
+  return { turn: false, ahead: places - 1, wait: s.rate > 0 && !s.paused ? ((s.delay_s ?? 0) + places / s.rate) * 1000 : -1 }
 }
 
 const minPoll = 2000
@@ -108,7 +110,7 @@ export function nextPoll(s: State, now: number, st: Standing, u: number): number
   }
   if (st.wait >= 0 && st.wait < after + jitter) {
     after = Math.max(st.wait, minPoll)
-    jitter = (u * after) / 4
+    jitter = (u * after) / 8
   }
   return after + jitter
 }

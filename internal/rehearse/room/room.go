@@ -26,6 +26,7 @@ type State struct {
 	Served       int64      `json:"served"`
 	ThresholdHex string     `json:"threshold"`
 	Rate         float64    `json:"rate"`
+	Delay        float64    `json:"delay_s"` // nobody enters for so many seconds
 	PollAfter    int64      `json:"poll_after_s"`
 	PollJitter   int64      `json:"poll_jitter_s"`
 	SeedHex      string     `json:"seed"`
@@ -78,6 +79,7 @@ type Ticket struct {
 	Drawn  bool  // its place follows from the seed; otherwise Place is behind those who drew
 	Place  int64 // from 1
 	Number []byte
+	Wait   time.Duration // until its turn, as the answer to its draw said; -1: not known
 }
 
 // ReadTicket reads the answer to a draw.
@@ -85,6 +87,7 @@ func ReadTicket(body []byte) (*Ticket, error) {
 	var doc struct {
 		Ticket, Kind, Number string
 		Place                int64
+		Wait                 *int64 `json:"wait_s"`
 	}
 	if err := json.Unmarshal(body, &doc); err != nil {
 		return nil, fmt.Errorf("ticket: %w", err)
@@ -93,7 +96,11 @@ func ReadTicket(body []byte) (*Ticket, error) {
 	if err != nil || len(number) != 16 || doc.Ticket == "" {
 		return nil, errors.New("ticket: no ticket, or no draw number of 32 hexadecimal digits")
 	}
-	return &Ticket{Text: doc.Ticket, Drawn: doc.Kind == "drawn", Place: doc.Place, Number: number}, nil
+	t := &Ticket{Text: doc.Ticket, Drawn: doc.Kind == "drawn", Place: doc.Place, Number: number, Wait: -1}
+	if doc.Wait != nil {
+		t.Wait = time.Duration(*doc.Wait) * time.Second
+	}
+	return t, nil
 }
 
 // Rank is where a drawn ticket stands under the published seed: the lower, the earlier. False while there is no seed.
@@ -139,7 +146,7 @@ func (s *State) behind(places int64) Standing {
 	}
 	wait := time.Duration(-1)
 	if s.Rate > 0 && !s.Paused {
-		wait = time.Duration(float64(places) / s.Rate * float64(time.Second))
+		wait = time.Duration((s.Delay + float64(places)/s.Rate) * float64(time.Second))
 	}
 	return Standing{Ahead: places - 1, Wait: wait}
 }
@@ -160,7 +167,7 @@ func (s *State) NextPoll(now time.Time, st Standing, u float64) time.Duration {
 	}
 	if st.Wait >= 0 && st.Wait < after+jitter {
 		after = max(st.Wait, minPoll)
-		jitter = time.Duration(u * float64(after) / 4)
+		jitter = time.Duration(u * float64(after) / 8)
 	}
 	return after + jitter
 }
