@@ -44,6 +44,7 @@ func (p *program) showRoom(e *event.Event, r *waitroom.Record) {
 	p.announce("%s (%s)\n  phase    %s\n  stock    %s", e.Name.In(p.cfg.AppLocale), e.Slug, r.Phase, r.Stock)
 	p.announce("  opens    %s\n  list     closed %s, %d drew, %d came later", at(e.Rules.OpensAt), at(r.ClosedAt), r.Drawn, r.Late)
 	p.announce("  served   %d of %d, %.1f a second", r.Served, r.Line(), r.Admission.Shown)
+	p.announce("  engines  %s", shownText(r.Admission.Best))
 	o := r.Operator
 	p.announce("  orders   paused: %t, ceiling: %s, let in by hand: %d, groups: %v", o.Paused, ceilingText(o.Ceiling), o.LetIn, o.Groups)
 	p.announce("  seed     SHA-256 %s", r.Commitment)
@@ -53,6 +54,13 @@ func (p *program) showRoom(e *event.Event, r *waitroom.Record) {
 	if !r.UpdatedAt.IsZero() {
 		p.announce("  as of    %s", at(r.UpdatedAt))
 	}
+}
+
+func shownText(best float64) string {
+	if best == 0 {
+		return "have shown nothing yet: rehearse on these servers, and the line begins at their rate"
+	}
+	return fmt.Sprintf("have shown %.0f orders a second", best)
 }
 
 func ceilingText(ceiling float64) string {

@@ -102,7 +102,8 @@ func validLabel(s string) bool {
 }
 
 // Mailbox returns the mailbox that an address of Email most likely leads to: without what follows a plus in its local part,
-// which many servers ignore. It is for counting mails; people are told apart by their address.
+// which many servers ignore. It is for counting mails and for one number a person in a waiting room; registrations tell people
+// apart by their whole address.
 func Mailbox(address string) string {
 	local, domain, _ := strings.Cut(address, "@")
 	local, _, _ = strings.Cut(local, "+")

@@ -559,7 +559,7 @@ func TestNobodyEntersWhileTheCrowdArrives(t *testing.T) {
 		h.fares.Best = 8500
 		rooms, stop := h.node("a", 0)
 		defer stop()
-		h.until(time.Second)
+		h.until(1250 * time.Millisecond) // between two steps of the leader
 		served := first(rooms.State(eventID)).Served
 		for range 6 {
 			for range 2000 {
