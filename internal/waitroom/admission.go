@@ -31,6 +31,7 @@ type Admission struct {
 	Saturated   bool    `json:"saturated"`   // the engine has once shown its limit
 	Calm        float64 `json:"calm"`        // seconds since it last was busy
 	Ahead       int64   `json:"ahead"`       // places that were served and that nobody has taken yet
+	Left        int64   `json:"left"`        // places that could be registered for at the last step; -1: no limit
 }
 
 // Tuning are the constants of the controller.
@@ -62,6 +63,7 @@ type Reading struct {
 	Remaining int64         // places that can be registered for; -1: no limit
 	Paused    bool
 	Ceiling   float64 // 0: none
+	Anew      bool    // another process led before: Orders lacks what came between its last step and this one
 }
 
 // NewAdmission returns the controller's first state.
@@ -77,6 +79,7 @@ func (a Admission) Step(t Tuning, r Reading) (Admission, int64) {
 		return a, 0
 	}
 	a.begin(r)
+	a.takeOver(r)
 	if a.storm(t, r, dt); !a.Storming {
 		a.observe(t, r, dt)
 	}
@@ -110,6 +113,15 @@ func (a *Admission) begin(r Reading) {
 	if shown := known * a.Best; shown > a.Capacity {
 		a.Capacity, a.Known, a.Saturated = shown, true, true
 	}
+}
+
+// takeOver makes up for the orders that nobody has told: those between the last step of a leader that died and this one. Were they
+// expected still, the last places would be let in over half a minute.
+func (a *Admission) takeOver(r Reading) {
+	if sold := a.Left - r.Remaining; r.Anew && r.Remaining >= 0 && sold > 0 {
+		a.Outstanding = max(0, a.Outstanding-float64(sold))
+	}
+	a.Left = r.Remaining
 }
 
 // known is how much of what the engines have shown they are first thought to manage beside a line.

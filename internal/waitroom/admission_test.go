@@ -315,6 +315,31 @@ func TestAdmissionStopsWhenPlacesRunOut(t *testing.T) {
 	}
 }
 
+// The leader dies while the last places are taken. What was ordered until another leads is not waited for: those who can still have
+// a place are let in at once.
+func TestAdmissionGoesOnAfterItsLeader(t *testing.T) {
+	t.Parallel()
+	tuning := DefaultTuning()
+	for name, one := range map[string]struct {
+		reading Reading
+		least   int64
+	}{
+		"another process leads":   {Reading{Remaining: 1000, Anew: true}, 500},
+		"the same, with no limit": {Reading{Remaining: -1, Anew: true}, 500},
+		"it went on":              {Reading{Remaining: 1000}, 0},
+	} {
+		a := NewAdmission(tuning)
+		a.Begun, a.Outstanding, a.Left = true, 2000, 3000 // all that are left are expected of those who have entered
+		r := one.reading
+		r.Elapsed, r.Waiting, r.Line = tick, 10_000, 10_000
+		a.Line = r.Line
+		_, n := a.Step(tuning, r)
+		if n < one.least || one.least == 0 && n != 0 {
+			t.Errorf("%s: %d entered for 1000 places, want %d", name, n, one.least)
+		}
+	}
+}
+
 func TestAdmissionObeysTheOperator(t *testing.T) {
 	t.Parallel()
 	tuning := DefaultTuning()

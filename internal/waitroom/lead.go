@@ -27,6 +27,7 @@ type tenure struct {
 	progress Progress // newer than what is kept, but only by what nobody can see
 	kept     visible
 	changed  time.Time // when that was last another
+	anew     bool      // this node has let nobody in yet
 }
 
 // visible is the part of a Progress that visitors can see, or that must not be done twice. It is kept before it is shown; the
@@ -149,7 +150,7 @@ func (rm *room) hold(ctx context.Context, r *Record, now time.Time) (bool, error
 		r.Progress = rm.tenure.progress
 		return true, nil
 	}
-	rm.tenure = tenure{fence: r.Fence, progress: r.Progress, kept: r.visible(), changed: now}
+	rm.tenure = tenure{fence: r.Fence, progress: r.Progress, kept: r.visible(), changed: now, anew: true}
 	return true, nil
 }
 
@@ -259,8 +260,9 @@ func (rm *room) admit(ctx context.Context, r *Record, elapsed time.Duration, rem
 	}
 	next, n := r.Admission.Step(rm.cfg.Tuning, Reading{
 		Elapsed: elapsed, Pressure: pressure, Orders: orders, Line: r.Line(), Waiting: r.Line() - r.Served, Remaining: remaining,
-		Paused: r.Operator.Paused, Ceiling: r.Operator.Ceiling,
+		Paused: r.Operator.Paused, Ceiling: r.Operator.Ceiling, Anew: rm.tenure.anew,
 	})
+	rm.tenure.anew = false
 	r.Admission = next
 	r.Served += n
 	if byHand := r.Operator.LetIn - r.LetIn; byHand > 0 {
