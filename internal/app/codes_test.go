@@ -53,8 +53,8 @@ func (v visitor) ask(address, key string) string {
 func TestOnePersonConfirms(t *testing.T) {
 	t.Parallel()
 	everyStore(t, func(t *testing.T, s *shell) {
-		s.environment = append(s.environment, "DRAW_CLOSES_BEFORE=2s", "RATE_LIMITS=off")
-		opens := opening(16 * time.Second)
+		s.environment = append(s.environment, "DRAW_CLOSES_BEFORE=6s", "RATE_LIMITS=off")
+		opens := opening(20 * time.Second)
 		s.must(t, "event", "apply", s.file(t, "room.yaml", strings.Replace(roomEvent(opens, "draw"), "pre_queue: draw", "pre_queue: draw, person: email", 1)))
 		first := s.serve(t, "serve")
 		v := visitor{t, first.URL}

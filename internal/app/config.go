@@ -22,6 +22,7 @@ import (
 	"github.com/joho/godotenv"
 
 	"gapura/internal/store"
+	"gapura/internal/waitroom"
 )
 
 // Config is the environment as it was read once at start. Its names are those of the team's Laravel .env.
@@ -226,8 +227,9 @@ func (c *Config) check() error {
 	if c.CommitBatch < 0 {
 		fail("COMMIT_BATCH is %d: use 1 or more, or leave it empty", c.CommitBatch)
 	}
-	if c.DrawClosesBefore < time.Second || c.DrawClosesBefore > 24*time.Hour {
-		fail("DRAW_CLOSES_BEFORE is %s: use 1s to 24h", c.DrawClosesBefore)
+	// Later, and the hash of the list would not have stood for long enough at opening: the room would open late.
+	if c.DrawClosesBefore < waitroom.MinimumGap+time.Second || c.DrawClosesBefore > 24*time.Hour {
+		fail("DRAW_CLOSES_BEFORE is %s: use %s to 24h", c.DrawClosesBefore, waitroom.MinimumGap+time.Second)
 	}
 	if c.RedisDB < 0 {
 		fail("REDIS_DB is %d: use 0 or more", c.RedisDB)

@@ -25,6 +25,7 @@ func TestAWrongValueIsNamedWithWhatIsAllowed(t *testing.T) {
 		"CAPTCHA_PROVIDER=re":          `CAPTCHA_PROVIDER is "re": use none or altcha or turnstile`,
 		"DB_PORT=mysql":                `DB_PORT is "mysql": use a whole number`,
 		"DB_PORT=70000":                `DB_PORT is 70000: use a port from 1 to 65535`,
+		"DRAW_CLOSES_BEFORE=5s":        `DRAW_CLOSES_BEFORE is 5s: use 6s to 24h`,
 		"COMMIT_BATCH=-1":              `COMMIT_BATCH is -1: use 1 or more, or leave it empty`,
 		"REDIS_DB=-1":                  `REDIS_DB is -1: use 0 or more`,
 		"MIDTRANS_IS_PRODUCTION=ya":    `MIDTRANS_IS_PRODUCTION is "ya": use true or false`,

@@ -147,8 +147,8 @@ func opening(after time.Duration) time.Time { return time.Now().Add(after).Trunc
 func TestWaitingRoom(t *testing.T) {
 	t.Parallel()
 	everyStore(t, func(t *testing.T, s *shell) {
-		s.environment = append(s.environment, "DRAW_CLOSES_BEFORE=2s", "RATE_LIMITS=off") // the test asks more often than a page
-		opens := opening(14 * time.Second)                                                // MinimumGap is 5 s
+		s.environment = append(s.environment, "DRAW_CLOSES_BEFORE=6s", "RATE_LIMITS=off") // the test asks more often than a page
+		opens := opening(18 * time.Second)
 		s.must(t, "event", "apply", s.file(t, "room.yaml", roomEvent(opens, "draw")))
 		v := visitor{t, s.serve(t, "serve").URL}
 		a, number := v.draw("browser-a")

@@ -45,6 +45,11 @@ const CloseLead = time.Minute
 // MinimumGap is how long the list's hash stands before the seed is revealed if closing was late, after an outage.
 const MinimumGap = 5 * time.Second
 
+// moments are when the room changes by itself.
+func (s Settings) moments() [3]time.Time {
+	return [...]time.Time{s.DrawClosesAt(), s.OpensAt, s.ClosesAt}
+}
+
 // DrawClosesAt returns when the list of the draw closes; zero if there is no draw.
 func (s Settings) DrawClosesAt() time.Time {
 	if !s.Draw {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -546,6 +547,35 @@ func TestARoomBeginsWithWhatTheEnginesHaveShown(t *testing.T) {
 			h.until(time.Second)
 			if s := first(after.State(eventID)); math.Abs(s.Rate-want) > want/30 || s.Delay != 0 {
 				t.Errorf("engines that have shown %.0f orders a second: %.1f enter a second after %d s, want %.1f", best, s.Rate, s.Delay, want)
+			}
+		})
+	}
+}
+
+// A room closes its list and opens when it said, not at the next of the leader's steps, and lets the first in at once.
+func TestARoomOpensAtItsMoment(t *testing.T) {
+	t.Parallel()
+	for name, draw := range map[string]bool{"with a draw": true, "without": false} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHouse(t, func(s *waitroom.Settings) {
+				s.Draw, s.Lead = draw, 10*time.Second
+				s.OpensAt = s.OpensAt.Add(123 * time.Millisecond) // steps are 500 ms apart
+			})
+			rooms, stop := h.node("a", 0)
+			defer stop()
+			moments := map[time.Duration]string{-2 * time.Millisecond: "before", 3 * time.Millisecond: "open", 700 * time.Millisecond: "open"}
+			if draw {
+				moments[-2*time.Millisecond] = "closed"
+				moments[-10*time.Second-2*time.Millisecond], moments[-10*time.Second+3*time.Millisecond] = "before", "closed"
+			}
+			for _, at := range slices.Sorted(maps.Keys(moments)) {
+				h.until(at)
+				if s := first(rooms.State(eventID)); string(s.Phase) != moments[at] {
+					t.Errorf("%s, %s from opening: %s, want %s", name, at, s.Phase, moments[at])
+				}
+			}
+			if s := first(rooms.State(eventID)); s.Served < 400 {
+				t.Errorf("%s: %d are served 0.7 s after opening", name, s.Served)
 			}
 		})
 	}

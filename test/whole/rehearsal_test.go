@@ -37,7 +37,7 @@ type gathering struct {
 func TestPeopleAmongBots(t *testing.T) {
 	t.Parallel()
 	i := onMariaDB(t, peers.MariaDB(t))
-	i.environment = append(i.environment, "TRUSTED_PROXIES=127.0.0.1", "CAPTCHA_PROVIDER=altcha", "DRAW_CLOSES_BEFORE=1s")
+	i.environment = append(i.environment, "TRUSTED_PROXIES=127.0.0.1", "CAPTCHA_PROVIDER=altcha", "DRAW_CLOSES_BEFORE=6s")
 	n := i.serve(t)
 	w := &worker{installation: i} // it lets the holds expire
 	if err := w.start(); err != nil {
@@ -45,7 +45,7 @@ func TestPeopleAmongBots(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = w.kill() })
 	directory := filepath.Join(t.TempDir(), "report")
-	out := rehearsal(t, i, "--url", n.url(), "--scenario", "bots", "--people", "100", "--bot-share", "0.2", "--lead", "3s", "--hold", "1s",
+	out := rehearsal(t, i, "--url", n.url(), "--scenario", "bots", "--people", "100", "--bot-share", "0.2", "--lead", "8s", "--hold", "1s",
 		"--patience", "11s", "--reaction", "500ms", "--connections", "32", "--out", directory)
 	without, with := read(t, filepath.Join(directory, rehearse.WithoutDirectory)), read(t, filepath.Join(directory, rehearse.WithDirectory))
 	for name, g := range map[string]gathering{"without bots": without, "with bots": with} {
@@ -115,12 +115,12 @@ func TestEverybodyConfirmsAnAddress(t *testing.T) {
 	i := onSQLite(t)
 	mail := freeAddress(t)
 	host, port, _ := strings.Cut(mail, ":")
-	i.environment = append(i.environment, "TRUSTED_PROXIES=127.0.0.1", "CAPTCHA_PROVIDER=altcha", "DRAW_CLOSES_BEFORE=1s",
+	i.environment = append(i.environment, "TRUSTED_PROXIES=127.0.0.1", "CAPTCHA_PROVIDER=altcha", "DRAW_CLOSES_BEFORE=6s",
 		"MAIL_MAILER=smtp", "MAIL_HOST="+host, "MAIL_PORT="+port)
 	if _, err := program(); err != nil { // built before the clock starts
 		t.Fatal(err)
 	}
-	race, opens := time.Now().AddDate(0, 6, 0), time.Now().Add(9*time.Second).In(time.FixedZone("WIB", 7*3600))
+	race, opens := time.Now().AddDate(0, 6, 0), time.Now().Add(14*time.Second).In(time.FixedZone("WIB", 7*3600))
 	text := fmt.Sprintf(eventText, race.Format(time.DateOnly), race.AddDate(0, 0, -7).Format(time.DateOnly), 1000)
 	text = strings.Replace(text, "2020-12-01T10:00", opens.Format("2006-01-02T15:04:05"), 1)
 	path := filepath.Join(i.directory, "room.yaml")
@@ -130,7 +130,7 @@ func TestEverybodyConfirmsAnAddress(t *testing.T) {
 	i.must(t, "event", "apply", path)
 	n := i.serve(t)
 	directory := filepath.Join(t.TempDir(), "report")
-	out := rehearsal(t, i, "--url", n.url(), "--event", "night-run", "--curve", "spike", "--orders", "150", "--for", "2s", "--lead", "6s", "--forwarded",
+	out := rehearsal(t, i, "--url", n.url(), "--event", "night-run", "--curve", "spike", "--orders", "150", "--for", "2s", "--lead", "11s", "--forwarded",
 		"--patience", "15s", "--reaction", "500ms", "--connections", "32", "--mail", mail, "--out", directory)
 	g := read(t, directory)
 	for _, f := range rehearse.Broken(g.Findings) {

@@ -236,7 +236,7 @@ func TestTenThousandEnterInTheOrderOfTheDraw(t *testing.T) { //nolint:tparallel 
 	peers.Long(t)
 	databases(t, func(t *testing.T, i *installation) {
 		const visitors = 10_000
-		i.environment = append(i.environment, "RATE_LIMITS=off", "DRAW_CLOSES_BEFORE=3s")
+		i.environment = append(i.environment, "RATE_LIMITS=off", "DRAW_CLOSES_BEFORE=6s")
 		if _, err := program(); err != nil { // built before the clock starts
 			t.Fatal(err)
 		}
