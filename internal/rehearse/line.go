@@ -502,8 +502,8 @@ func (w *worker) drawn(t *task, v *visitor) {
 	switch {
 	case w.e.line.work && v.signed == "":
 		w.later(0, task{order: t.order, kind: Fetch}, v) // for the order: the form is filled in while its visitor waits
-	case v.doc != nil && w.e.now()-v.seen < recent && ticket.Wait > 0 && !w.e.isBot(t.order):
-		w.later(v.doc.state.NextPoll(time.Now(), room.Standing{Wait: ticket.Wait}, rand.Float64()), task{order: t.order, kind: Look}, v)
+	case v.doc != nil && w.e.now()-v.seen < recent && ticket.Wait != 0 && !w.e.isBot(t.order):
+		w.later(v.doc.state.FirstPoll(time.Now(), ticket, rand.Float64()), task{order: t.order, kind: Look}, v)
 	default:
 		w.later(0, task{order: t.order, kind: Look}, v)
 	}

@@ -185,7 +185,7 @@ func roomPlan(url string, people, bots int) Plan {
 	p := testPlan(url, people, 500*time.Millisecond)
 	p.Crowd.Single = true
 	p.Crowd.Habits = crowd.Habits{DoubleClick: 0.1, AsksAgain: 0.2, Cancels: 0.05, ClosesPage: 0.05, LetsLapse: 0.05}
-	p.Room = RoomPlan{Lead: time.Second, Early: 0.7, Patience: 4 * time.Second, Reaction: 100 * time.Millisecond, Bots: bots, Hold: time.Second}
+	p.Room = RoomPlan{Lead: time.Second, Early: 0.7, Patience: 6 * time.Second, Reaction: 100 * time.Millisecond, Bots: bots, Hold: time.Second}
 	return p
 }
 

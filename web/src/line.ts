@@ -1,5 +1,5 @@
 import { keeperOf, newKey, type Keeper, type Keys } from './keep.ts'
-import { nextPoll, ranker, readTicket, stand, type Standing, type State, type Ticket } from './queue.ts'
+import { firstPoll, nextPoll, ranker, readTicket, stand, type Standing, type State, type Ticket } from './queue.ts'
 import { ask } from './world.ts'
 
 /** What a visitor sees. 'none' has no ticket; 'lapsed' and 'used' had a pass that is worth nothing any more. */
@@ -289,11 +289,9 @@ export class Line {
    * one look more for everybody would be a third of all that is asked.
    */
   private pollIn(seconds: number | undefined): void {
-    const waits = this.state?.phase === 'before' || this.state?.phase === 'closed'
-    if (this.polling || !this.state || Date.now() - this.looked > recent || (!waits && !seconds)) return void this.poll()
-    const standing = { turn: false, ahead: -1, wait: waits ? -1 : seconds! * 1000 }
+    if (this.polling || !this.state || Date.now() - this.looked > recent || seconds === 0) return void this.poll()
     window.clearTimeout(this.timer)
-    this.timer = window.setTimeout(() => void this.poll(), nextPoll(this.state, this.now(), standing, Math.random()))
+    this.timer = window.setTimeout(() => void this.poll(), firstPoll(this.state, this.now(), seconds, Math.random()))
   }
 
   /** Reads the state; an unchanged one is a 304 that the browser answers from its cache. */

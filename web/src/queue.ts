@@ -114,3 +114,17 @@ export function nextPoll(s: State, now: number, st: Standing, u: number): number
   }
   return after + jitter
 }
+
+/** For how many seconds a page with a new ticket relies on the wait that came with it. */
+const firstLook = 10
+
+/**
+ * Milliseconds until the page asks after drawing a ticket whose turn comes in so many seconds, if that is known. The state was seen
+ * before the crowd drew, and says how often those ask who are few.
+ */
+export function firstPoll(s: State, now: number, seconds: number | undefined, u: number): number {
+  if (s.phase === 'open' && seconds !== undefined) {
+    s = { ...s, poll_after_s: Math.max(s.poll_after_s, firstLook), poll_jitter_s: Math.max(s.poll_jitter_s, firstLook) }
+  }
+  return nextPoll(s, now, { turn: false, ahead: -1, wait: seconds === undefined ? -1 : seconds * 1000 }, u)
+}

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { nextPoll, ranker, readTicket, stand, type Kind, type State } from '../src/queue.ts'
+import { firstPoll, nextPoll, ranker, readTicket, stand, type Kind, type State } from '../src/queue.ts'
 import { hex, hmac, sha256, unhex } from '../src/sha256.ts'
 
 interface Vectors {
@@ -49,6 +49,17 @@ describe('the line', () => {
     expect(nextPoll(s, opens - 500, unknown, 0)).toBe(500)
     expect(nextPoll({ ...s, phase: 'open', poll_after_s: 20 }, opens, { turn: false, ahead: 9, wait: 10_000 }, 0)).toBe(10_000)
     expect(nextPoll({ ...s, phase: 'open', poll_after_s: 20 }, opens, { turn: false, ahead: 0, wait: 100 }, 0)).toBe(2000)
+  })
+})
+
+describe('a new ticket', () => {
+  // The numbers are those of internal/rehearse/room/room_test.go.
+  it('is asked for when its turn is due', () => {
+    const opens = Date.parse('2026-12-01T03:00:00Z')
+    const open = { ...vectors.standings[0]!.state, phase: 'open', opens_at: '2026-12-01T03:00:00Z', poll_after_s: 2, poll_jitter_s: 1 } as State
+    const before = { ...open, phase: 'before', poll_after_s: 20, poll_jitter_s: 10 } as State
+    const asked = (s: State, seconds?: number): number => firstPoll(s, opens - 3_600_000, seconds, 0.5)
+    expect([asked(open, 8), asked(open, 1), asked(open, 300), asked(open), asked(before)]).toEqual([8500, 2125, 15_000, 2500, 25_000])
   })
 })
 

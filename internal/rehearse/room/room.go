@@ -171,3 +171,16 @@ func (s *State) NextPoll(now time.Time, st Standing, u float64) time.Duration {
 	}
 	return after + jitter
 }
+
+// firstLook is how long a page with a new ticket relies on the wait that came with it: the state was seen before the crowd drew,
+// and says how often those ask who are few.
+const firstLook = 10 // seconds
+
+// FirstPoll is when the page asks after it drew t, if it saw s shortly before.
+func (s *State) FirstPoll(now time.Time, t *Ticket, u float64) time.Duration {
+	seen := *s
+	if seen.Phase == "open" && t.Wait >= 0 {
+		seen.PollAfter, seen.PollJitter = max(s.PollAfter, firstLook), max(s.PollJitter, firstLook)
+	}
+	return seen.NextPoll(now, Standing{Wait: t.Wait}, u)
+}

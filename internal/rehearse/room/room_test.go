@@ -129,6 +129,30 @@ func TestAnotherSeedIsNoticed(t *testing.T) {
 	}
 }
 
+// A new ticket's own wait counts, and not how often those were told to ask who came before the crowd. The numbers are those of
+// web/test/queue.test.ts.
+func TestFirstPoll(t *testing.T) {
+	t.Parallel()
+	opens := time.Date(2026, 12, 1, 3, 0, 0, 0, time.UTC)
+	open := &State{Phase: "open", OpensAt: opens, PollAfter: 2, PollJitter: 1}
+	before := &State{Phase: "before", OpensAt: opens, PollAfter: 20, PollJitter: 10}
+	for _, c := range []struct {
+		s    *State
+		wait time.Duration
+		want time.Duration
+	}{
+		{open, 8 * time.Second, 8500 * time.Millisecond}, // its turn, and half of an eighth
+		{open, time.Second, 2125 * time.Millisecond},
+		{open, 300 * time.Second, 15 * time.Second},
+		{open, -1, 2500 * time.Millisecond},
+		{before, -1, 25 * time.Second},
+	} {
+		if got := c.s.FirstPoll(opens.Add(-time.Hour), &Ticket{Wait: c.wait}, 0.5); got != c.want {
+			t.Errorf("%s, turn in %s: asks after %s, want %s", c.s.Phase, c.wait, got, c.want)
+		}
+	}
+}
+
 func TestWhatIsNoDocumentIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{"", "[]", `{"threshold":"zz"}`, `{"threshold":"00"}`, `{"seed":"ab"}`} {
