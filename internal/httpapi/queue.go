@@ -66,13 +66,13 @@ type ConfirmationView struct {
 
 // TicketView is a drawn ticket as its visitor gets it.
 type TicketView struct {
-	Ticket string `json:"ticket" doc:"keep it: whoever loses it loses the place"`
-	Kind   string `json:"kind" enum:"drawn,late,invited"`
-	Number string `json:"number" doc:"the draw number: what the published list has of this ticket"`
-	Place  int64  `json:"place" doc:"among those who came late, from 1; 0 for a drawn ticket, whose place follows from the seed"`
-	Turn   bool   `json:"turn" doc:"the ticket can be exchanged now"`
-	Ahead  *int64 `json:"ahead,omitempty" doc:"how many enter before it, about; missing while it is not known"`
-	Wait   *int64 `json:"wait_s,omitempty" doc:"for how long, in seconds, at the present rate; missing while it is not known"`
+	Ticket string   `json:"ticket" doc:"keep it: whoever loses it loses the place"`
+	Kind   string   `json:"kind" enum:"drawn,late,invited"`
+	Number string   `json:"number" doc:"the draw number: what the published list has of this ticket"`
+	Place  int64    `json:"place" doc:"among those who came late, from 1; 0 for a drawn ticket, whose place follows from the seed"`
+	Turn   bool     `json:"turn" doc:"the ticket can be exchanged now"`
+	Ahead  *int64   `json:"ahead,omitempty" doc:"how many enter before it, about; missing while it is not known"`
+	Wait   *float64 `json:"wait_s,omitempty" doc:"for how long, in seconds to a tenth, at the present rate; missing while it is not known"`
 }
 
 // PassRequest exchanges a ticket.
@@ -263,7 +263,7 @@ func ticketView(text string, f waitroom.Found) TicketView {
 		v.Ahead = &f.Standing.Ahead
 	}
 	if f.Standing.Wait >= 0 {
-		seconds := int64(math.Ceil(f.Standing.Wait.Seconds()))
+		seconds := math.Ceil(f.Standing.Wait.Seconds()*10) / 10
 		v.Wait = &seconds
 	}
 	return v

@@ -125,7 +125,7 @@ func (a *Admission) takeOver(r Reading) {
 }
 
 // known is how much of what the engines have shown they are first thought to manage beside a line.
-const known = 0.42
+const known = 0.5
 
 // storm finds out whether the crowd is just arriving. That keeps the machine busy, and whoever entered now would order later, so nobody
 // enters, and nothing is learnt: it says nothing of how many orders the engines manage. What lasts longer than longestStorm is no storm.
@@ -146,12 +146,12 @@ const (
 	stormLasts = 4 // seconds that it is thought to last when it begins: pages plan their next look by it
 )
 
-// delay returns for how many seconds nobody is thought to enter.
-func (a *Admission) delay() int64 {
+// delay returns for how many seconds nobody is thought to enter, to a tenth.
+func (a *Admission) delay() float64 {
 	if !a.Storming {
 		return 0
 	}
-	return int64(math.Ceil(max(stormLasts-a.Storm, 1)))
+	return math.Round(10*max(stormLasts-a.Storm, tick.Seconds())) / 10
 }
 
 // show smooths the rate that is published. While a line waits it is the one that is meant, at once: pages plan their next look by it.

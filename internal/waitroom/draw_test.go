@@ -403,10 +403,10 @@ func TestPollingIsSpread(t *testing.T) {
 		}
 	}
 	s = State{Phase: Open, PollAfter: 15, PollJitter: 30}
-	if next := s.NextPoll(opening, Standing{Ahead: 3, Wait: 20 * time.Second}, 0.9); next != 22250*time.Millisecond {
+	if next := s.NextPoll(opening, Standing{Ahead: 3, Wait: 20 * time.Second}, 0.9); next != 21125*time.Millisecond {
 		t.Errorf("twenty seconds before its turn the next poll is in %v, after it", next)
 	}
-	for u, want := range map[float64]time.Duration{0: 3 * time.Second, 1: 3375 * time.Millisecond} {
+	for u, want := range map[float64]time.Duration{0: 3 * time.Second, 1: 3187500 * time.Microsecond} {
 		if next := s.NextPoll(opening, Standing{Ahead: 3, Wait: 3 * time.Second}, u); next != want {
 			t.Errorf("three seconds before its turn the next poll is in %v, want %v", next, want)
 		}

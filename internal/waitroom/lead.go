@@ -39,7 +39,7 @@ type visible struct {
 	served, letIn      int64
 	stock              Stock
 	rate               float64
-	delay              int64
+	delay              float64
 }
 
 func (p *Progress) visible() visible {

@@ -23,7 +23,7 @@ type State struct {
 	Threshold    string     `json:"threshold"` // drawn visitors whose rank is at most this have had their turn; "" for none
 	Groups       []int64    `json:"groups,omitempty"`
 	Rate         float64    `json:"rate"`                  // entries a second, smoothed
-	Delay        int64      `json:"delay_s,omitempty"`     // nobody enters for so many seconds: the crowd is just arriving
+	Delay        float64    `json:"delay_s,omitempty"`     // nobody enters for so many seconds: the crowd is just arriving
 	Estimate     *int64     `json:"estimate_s,omitempty"`  // seconds until the last in line enters, at that rate
 	PollAfter    int64      `json:"poll_after_s"`          // ask again after this many seconds
 	PollJitter   int64      `json:"poll_jitter_s"`         // plus up to this many, at random
@@ -57,7 +57,7 @@ func Describe(set Settings, r *Record, draw *Draw, seed Seed) State {
 		s.Delay = r.Admission.delay()
 	}
 	if waiting := r.Line() - s.Served; s.Rate > 0 && waiting > 0 {
-		estimate := s.Delay + int64(math.Ceil(float64(waiting)/s.Rate))
+		estimate := int64(math.Ceil(s.Delay + float64(waiting)/s.Rate))
 		s.Estimate = &estimate
 	}
 	if set.Draw {
@@ -139,7 +139,7 @@ func (s *State) behind(places int64) Standing {
 	}
 	wait := time.Duration(-1)
 	if s.Rate > 0 && !s.Paused {
-		wait = time.Duration((float64(s.Delay) + float64(places)/s.Rate) * float64(time.Second))
+		wait = time.Duration((s.Delay + float64(places)/s.Rate) * float64(time.Second))
 	}
 	return Standing{Ahead: places - 1, Wait: wait}
 }
@@ -159,7 +159,7 @@ func (s *State) NextPoll(now time.Time, st Standing, u float64) time.Duration {
 	// processor from the orders.
 	if st.Wait >= 0 && st.Wait < after+jitter {
 		after = max(st.Wait, minPoll*time.Second)
-		jitter = time.Duration(u * float64(after) / 8)
+		jitter = time.Duration(u * float64(after) / 16)
 	}
 	return after + jitter
 }

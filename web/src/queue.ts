@@ -110,7 +110,7 @@ export function nextPoll(s: State, now: number, st: Standing, u: number): number
   }
   if (st.wait >= 0 && st.wait < after + jitter) {
     after = Math.max(st.wait, minPoll)
-    jitter = (u * after) / 8
+    jitter = (u * after) / 16
   }
   return after + jitter
 }

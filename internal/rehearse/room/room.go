@@ -87,7 +87,7 @@ func ReadTicket(body []byte) (*Ticket, error) {
 	var doc struct {
 		Ticket, Kind, Number string
 		Place                int64
-		Wait                 *int64 `json:"wait_s"`
+		Wait                 *float64 `json:"wait_s"`
 	}
 	if err := json.Unmarshal(body, &doc); err != nil {
 		return nil, fmt.Errorf("ticket: %w", err)
@@ -98,7 +98,7 @@ func ReadTicket(body []byte) (*Ticket, error) {
 	}
 	t := &Ticket{Text: doc.Ticket, Drawn: doc.Kind == "drawn", Place: doc.Place, Number: number, Wait: -1}
 	if doc.Wait != nil {
-		t.Wait = time.Duration(*doc.Wait) * time.Second
+		t.Wait = time.Duration(*doc.Wait * float64(time.Second))
 	}
 	return t, nil
 }
@@ -167,7 +167,7 @@ func (s *State) NextPoll(now time.Time, st Standing, u float64) time.Duration {
 	}
 	if st.Wait >= 0 && st.Wait < after+jitter {
 		after = max(st.Wait, minPoll)
-		jitter = time.Duration(u * float64(after) / 8)
+		jitter = time.Duration(u * float64(after) / 16)
 	}
 	return after + jitter
 }

@@ -141,8 +141,8 @@ func TestFirstPoll(t *testing.T) {
 		wait time.Duration
 		want time.Duration
 	}{
-		{open, 8 * time.Second, 8500 * time.Millisecond}, // its turn, and half of an eighth
-		{open, time.Second, 2125 * time.Millisecond},
+		{open, 8 * time.Second, 8250 * time.Millisecond}, // its turn, and half of a sixteenth
+		{open, time.Second, 2062500 * time.Microsecond},
 		{open, 300 * time.Second, 15 * time.Second},
 		{open, -1, 2500 * time.Millisecond},
 		{before, -1, 25 * time.Second},
