@@ -130,7 +130,8 @@ const known = 0.5
 // storm finds out whether the crowd is just arriving. That keeps the machine busy, and whoever entered now would order later, so nobody
 // enters, and nothing is learnt: it says nothing of how many orders the engines manage. What lasts longer than longestStorm is no storm.
 func (a *Admission) storm(t Tuning, r Reading, dt float64) {
-	arriving := float64(r.Line-a.Line) / dt
+	// The step after opening may follow it at once: three visitors within a millisecond are no crowd.
+	arriving := float64(r.Line-a.Line) / max(dt, tick.Seconds()/2)
 	a.Line = r.Line
 	// What an engine manages that has shown nothing yet may be far from what is thought: then it must be busy as well.
 	a.Storming = arriving > a.Capacity/2 && (a.Known || r.Pressure > t.Target/2) && a.Storm < longestStorm

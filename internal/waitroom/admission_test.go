@@ -340,6 +340,21 @@ func TestAdmissionGoesOnAfterItsLeader(t *testing.T) {
 	}
 }
 
+// The leader's step may follow the opening by a millisecond, in which a few visitors came: that is no crowd.
+func TestAdmissionTakesAFewForNoCrowd(t *testing.T) {
+	t.Parallel()
+	tuning := DefaultTuning()
+	for arrived, want := range map[int64]bool{20: false, 5000: true} {
+		a := NewAdmission(tuning)
+		a.Best = 8000
+		a, _ = a.Step(tuning, Reading{Elapsed: time.Millisecond, Remaining: -1})
+		a, _ = a.Step(tuning, Reading{Elapsed: 2 * time.Millisecond, Line: arrived, Waiting: arrived, Remaining: -1})
+		if a.Storming != want {
+			t.Errorf("%d came within 2 ms: a crowd arrives: %v", arrived, a.Storming)
+		}
+	}
+}
+
 func TestAdmissionObeysTheOperator(t *testing.T) {
 	t.Parallel()
 	tuning := DefaultTuning()

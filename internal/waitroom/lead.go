@@ -60,7 +60,7 @@ func (rm *room) run(ctx context.Context) {
 		if !now.Before(next) {
 			next = latest(next.Add(tick), now) // what took too long is not made up for
 		}
-		timer.Reset(min(next.Sub(now), rm.untilDue()))
+		timer.Reset(min(next.Sub(now), tick, rm.untilDue()))
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
